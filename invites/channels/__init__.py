@@ -1,0 +1,1 @@
+"""The ways of reaching a patient, and who carries them."""
