@@ -40,21 +40,23 @@ class Masked:
         return []
 
 
-class Identifier(Masked, Struct, frozen=True, order=True):
+class Identifier(Masked, Struct, frozen=True, order=True, omit_defaults=True):
     """One number that finds a person.
 
     ``authority`` and ``type`` (CX.4.1, CX.5; upper case) name its kind, ``value`` (CX.1) is text without blanks.
+    ``organisation`` is the code of the organisation whose local number it is, empty for national ones.
     An NHS number is always ``("NHS", "NH", ten digits)``, whatever the sender's spelling of it.
     """
 
     authority: str
     type: str
     value: str
+    organisation: str = ""
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """Authority and type: a record has at most one current value of each kind."""
-        return (self.authority, self.type)
+    def kind(self) -> tuple[str, str, str]:
+        """Organisation, authority and type: a record has at most one current value of each kind."""
+        return (self.organisation, self.authority, self.type)
 
     @property
     def national(self) -> bool:
@@ -108,12 +110,22 @@ class BirthDate(Masked, Struct, frozen=True):
             return None
 
 
-class Death(Masked, Struct, frozen=True, omit_defaults=True):
-    """That a person died: ``on`` as sent (PID-29.1, may be empty), by which sender and event (microseconds, UTC)."""
+class DeathReport(Masked, Struct, frozen=True, omit_defaults=True):
+    """One sender's word that a person died: ``on`` as sent (PID-29.1, may be empty), ``at`` the event's instant."""
 
-    reported_by: str
-    reported_at: int
+    sender: str
+    at: int
     on: str = ""
+
+
+class Death(Masked, Struct, frozen=True):
+    """That a person died, by the latest report of each sender that says so.
+
+    Only the sender that reported a death can take its report back (SPEC 3.5), so each report is kept: when a second
+    sender has reported it too, the first one's correction alone brings nobody back to life.
+    """
+
+    reports: tuple[DeathReport, ...]
 
 
 class Demographics(Masked, Struct, frozen=True, omit_defaults=True):

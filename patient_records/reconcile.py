@@ -1,0 +1,163 @@
+"""Laying one update over one record: what SPEC 3.5 means by "upsert". Pure.
+
+Four questions, in this order:
+
+1. Is there such a person? If not, the update must bring a family and a given name, and makes them.
+2. Whose record is it? Another organisation's message adds its own identifiers and stops contact (death); what else it
+   says differently is a finding, not a change.
+3. Is the event older than what is stored? Then it changes no demographics. Death is never too old to stop contact.
+4. What does it say of each field: nothing (leave it), ``""`` (erase it), a value (set it)?
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from patient_records.model import Death, DeathReport, Demographics, Identifier, PatientRecord
+from patient_records.update import ERASED, OMITTED, DeathNews, PatientUpdate, Silence
+
+_SETTABLE: Final = {
+    "names": (),
+    "birth": None,
+    "sex": "",
+    "addresses": (),
+    "home": (),
+    "work": (),
+    "language": "",
+    "publicity": "",
+    "protection": "",
+    "vip": "",
+}
+"""The fields that an update may set, with what each is when erased."""
+
+
+class Outcome(StrEnum):
+    """What became of a message (glossary: outcome)."""
+
+    APPLIED = "applied"
+    HELD = "held"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    IGNORED = "ignored"
+    REJECTED = "rejected"
+
+
+class Reconciliation(Struct, frozen=True):
+    """What an update makes of a record.
+
+    ``demographics`` is the content from now on (None when the update cannot make a person: ``missing`` then names the
+    field, as PID-5). ``changes`` names the fields that changed ("created" for a new person), ``findings`` are codes.
+    """
+
+    outcome: Outcome
+    demographics: Demographics | None
+    changes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    missing: str = ""
+
+
+def reconcile(current: PatientRecord | None, update: PatientUpdate) -> Reconciliation:
+    """Lay the update over the record (None: there is no such person yet)."""
+    if current is None:
+        return _create(update)
+    stored = current.demographics
+    death, death_findings = _death(stored, update)
+    if update.organisation != current.organisation:
+        return _from_elsewhere(stored, update, death, death_findings)
+    stale = update.event_at < stored.last_event_at
+    identifiers, aliases = _identifiers(stored, update.identifiers, replaces=not stale)
+    values: dict[str, object] = {} if stale else _said(update)
+    if not stale:
+        values["last_event_at"] = update.event_at
+    after = replace(stored, identifiers=identifiers, aliases=aliases, death=death, **values)
+    return Reconciliation(Outcome.STALE if stale else Outcome.APPLIED, after, _changed(stored, after), death_findings)
+
+
+def _create(update: PatientUpdate) -> Reconciliation:
+    names = () if isinstance(update.names, Silence) else update.names
+    if not any(name.family and name.given for name in names):
+        return Reconciliation(Outcome.REJECTED, None, missing="PID-5")
+    empty = Demographics(sender=update.sender)
+    identifiers, aliases = _identifiers(empty, update.identifiers, replaces=True)
+    death, findings = _death(empty, update)
+    made = replace(
+        empty,
+        identifiers=identifiers,
+        aliases=aliases,
+        death=death,
+        last_event_at=update.event_at,
+        **_said(update),
+    )
+    return Reconciliation(Outcome.APPLIED, made, ("created",), findings)
+
+
+def _from_elsewhere(
+    stored: Demographics, update: PatientUpdate, death: Death | None, findings: tuple[str, ...]
+) -> Reconciliation:
+    local = tuple(identifier for identifier in update.identifiers if not identifier.national)
+    identifiers, aliases = _identifiers(stored, local, replaces=True)
+    if stored.death is not None:
+        death = stored.death if death is None else death  # another organisation stops contact, it never starts it again
+    after = replace(stored, identifiers=identifiers, aliases=aliases, death=death)
+    said = _said(update)
+    differs = tuple(f"differs_from_owner:{name}" for name, value in said.items() if getattr(stored, name) != value)
+    return Reconciliation(Outcome.APPLIED, after, _changed(stored, after), findings + differs)
+
+
+def _said(update: PatientUpdate) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name, erased in _SETTABLE.items():
+        said = getattr(update, name)
+        if said is not OMITTED:
+            values[name] = erased if said is ERASED else said
+    return values
+
+
+def _identifiers(
+    stored: Demographics, sent: tuple[Identifier, ...], *, replaces: bool
+) -> tuple[tuple[Identifier, ...], tuple[Identifier, ...]]:
+    """Current identifiers and aliases after these were sent; a late event adds what is unknown and replaces nothing."""
+    current = {identifier.kind: identifier for identifier in stored.identifiers}
+    aliases = dict.fromkeys(stored.aliases)
+    for identifier in sent:
+        held = current.get(identifier.kind)
+        if held == identifier:
+            continue
+        if held is None or replaces:
+            current[identifier.kind] = identifier
+            aliases.pop(identifier, None)
+            if held is not None:
+                aliases[held] = None
+        else:
+            aliases[identifier] = None
+    return tuple(current.values()), tuple(aliases)
+
+
+def _death(stored: Demographics, update: PatientUpdate) -> tuple[Death | None, tuple[str, ...]]:
+    """The death that stands after the update's word on it, and findings about that word."""
+    if update.death is None:
+        return stored.death, ()
+    reports = {} if stored.death is None else {report.sender: report for report in stored.death.reports}
+    own = reports.get(update.sender)
+    if update.death.dead:
+        reports[update.sender] = _later(own, update, update.death)
+    elif own is not None and update.event_at >= own.at:
+        del reports[update.sender]
+    elif reports and own is None:
+        return stored.death, ("death_denied_by_another_sender:PID-30",)
+    return (Death(tuple(reports.values())) if reports else None), ()
+
+
+def _later(own: DeathReport | None, update: PatientUpdate, news: DeathNews) -> DeathReport:
+    if own is None:
+        return DeathReport(update.sender, update.event_at, news.on)
+    return DeathReport(update.sender, max(own.at, update.event_at), news.on or own.on)
+
+
+def _changed(before: Demographics, after: Demographics) -> tuple[str, ...]:
+    names = ("identifiers", "aliases", "death", *_SETTABLE)
+    return tuple(name for name in names if getattr(before, name) != getattr(after, name))

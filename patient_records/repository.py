@@ -1,0 +1,200 @@
+"""Records in their rows: found by blind index, opened, made, saved; always many at a time.
+
+The caller brings the transaction and decides about order; nothing here commits. On PostgreSQL a loaded record can be
+locked (``FOR UPDATE``, in the order of ids, so that two daemons never wait for each other in a ring); on SQLite the
+transaction itself is the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Row, bindparam, delete, select, tuple_, update
+
+from patient_records import tables
+from patient_records.blind_index import BlindIndex
+from patient_records.bulk import BulkInsert
+from patient_records.ids import IdSource
+from patient_records.instants import from_micros, maybe_instant, maybe_micros, to_micros
+from patient_records.keys import KeyRing
+from patient_records.model import Demographics, Identifier, PatientRecord, Standing
+from patient_records.sealing import SealingKey
+from patient_records.unit_of_work import POSTGRESQL
+
+_RECORDS: Final = tables.patient_records
+_COLUMNS: Final = tuple(column.name for column in _RECORDS.columns)
+_CHANGING: Final = tuple(n for n in _COLUMNS if n not in {"id", "public_id", "organisation", "created_at"})
+
+_SAVE: Final = BulkInsert(_RECORDS, _COLUMNS, key=("id",), update=_CHANGING)
+_ADD_IDENTIFIERS: Final = BulkInsert(tables.identifiers, ("blind", "record_id"))
+_ADD_CONTACTS: Final = BulkInsert(tables.contact_points, ("blind", "record_id"), key=("blind", "record_id"))
+
+_FIND: Final = select(tables.identifiers.c.blind, tables.identifiers.c.record_id).where(
+    tables.identifiers.c.blind.in_(bindparam("blinds", expanding=True))
+)
+_LOAD: Final = select(_RECORDS).where(_RECORDS.c.id.in_(bindparam("ids", expanding=True))).order_by(_RECORDS.c.id)
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Demographics)
+
+
+class OpenRecord(Struct, frozen=True):
+    """A record, opened: its value, its record key, and when it was made. ``record.version`` 0 means: never saved."""
+
+    record: PatientRecord
+    key: SealingKey
+    created_at: datetime
+
+    def changed(self, demographics: Demographics, standing: Standing) -> OpenRecord:
+        """The same record with other content; saving counts the version up."""
+        record = self.record
+        return OpenRecord(
+            PatientRecord(record.id, record.public_id, record.organisation, record.version, demographics, standing),
+            self.key,
+            self.created_at,
+        )
+
+
+class Records:
+    """The repository of patient records."""
+
+    def __init__(self, ring: KeyRing, ids: IdSource) -> None:
+        self._ring = ring
+        self._ids = ids
+        self.blind_index: BlindIndex = ring.blind_index
+
+    def find(self, connection: Connection, blinds: Collection[bytes]) -> dict[bytes, int]:
+        """Which record each blind index of an identifier finds; the unknown ones are left out."""
+        if not blinds:
+            return {}
+        rows = connection.execute(_FIND, {"blinds": list(blinds)})
+        return {bytes(blind): record_id for blind, record_id in rows}
+
+    def find_one(self, connection: Connection, identifier: Identifier) -> int | None:
+        """The id of the record that this identifier finds, current or alias."""
+        blind = self.blind_index.identifier(identifier)
+        return self.find(connection, [blind]).get(blind)
+
+    def load(self, connection: Connection, ids: Collection[int], *, lock: bool = False) -> dict[int, OpenRecord]:
+        """Open the records of these ids; ``lock`` holds their rows until the transaction ends.
+
+        Raises :class:`SealBroken` or :class:`KeyFault` when a row does not open.
+        """
+        if not ids:
+            return {}
+        statement = _LOAD.with_for_update() if lock and connection.dialect.name == POSTGRESQL else _LOAD
+        rows = connection.execute(statement, {"ids": sorted(ids)})
+        return {row.id: self.open(row) for row in rows}
+
+    def load_free(self, connection: Connection, ids: Collection[int]) -> dict[int, OpenRecord]:
+        """Open and lock those of these records that nobody else holds just now; the others are left out."""
+        if not ids:
+            return {}
+        statement = _LOAD.with_for_update(skip_locked=True) if connection.dialect.name == POSTGRESQL else _LOAD
+        return {row.id: self.open(row) for row in connection.execute(statement, {"ids": sorted(ids)})}
+
+    def open(self, row: Row[tuple[object, ...]]) -> OpenRecord:
+        """Open one row of the table."""
+        key = self._ring.sealing_key(row.key_id).unwrap(row.wrapped_key, row.id)
+        plain = key.open(row.sealed, "patient_records", row.id, row.version)
+        standing = Standing(
+            registered_at=maybe_instant(row.registered_at),
+            deleted_at=maybe_instant(row.deleted_at),
+            merged_into=row.merged_into,
+            hold=row.hold,
+            exclusion=row.exclusion,
+            opted_out_at=maybe_instant(row.opted_out_at),
+        )
+        record = PatientRecord(row.id, row.public_id, row.organisation, row.version, _decoder.decode(plain), standing)
+        return OpenRecord(record, key, from_micros(row.created_at))
+
+    def make(self, organisation: str, demographics: Demographics, now: datetime) -> OpenRecord:
+        """Make a new record with a new record key; it is in no table before :meth:`save`."""
+        record = PatientRecord(self._ids.row_id(), self._ids.opaque(), organisation, 0, demographics, Standing())
+        return OpenRecord(record, SealingKey.generate(), now)
+
+    def save(
+        self, connection: Connection, changes: Sequence[tuple[OpenRecord | None, OpenRecord]], now: datetime
+    ) -> list[OpenRecord]:
+        """Seal and store records as they are now, given each as it was before (None: new); gives them as stored.
+
+        Raises (at the end of the transaction) StorageConflict when somebody else took an identifier meanwhile.
+        """
+        saved = [_counted_up(after) for _, after in changes]
+        _SAVE.run(connection, [self._row(opened, now) for opened in saved])
+        befores = [before.record.demographics if before else Demographics() for before, _ in changes]
+        pairs = list(zip(befores, saved, strict=True))
+        _ADD_IDENTIFIERS.run(connection, [row for before, after in pairs for row in self._new_blinds(before, after)])
+        self._index_contacts(connection, pairs)
+        return saved
+
+    def repoint(self, connection: Connection, identifiers: Iterable[Identifier], record_id: int) -> None:
+        """Let these identifiers find another record from now on (a merge)."""
+        blinds = [self.blind_index.identifier(identifier) for identifier in identifiers]
+        if blinds:
+            statement = update(tables.identifiers).where(tables.identifiers.c.blind.in_(blinds))
+            connection.execute(statement.values(record_id=record_id))
+
+    def _row(self, opened: OpenRecord, now: datetime) -> tuple[object, ...]:
+        record, standing = opened.record, opened.record.standing
+        outer = self._ring.organisation_key(record.organisation)
+        sealed = opened.key.seal(_encoder.encode(record.demographics), "patient_records", record.id, record.version)
+        return (
+            record.id,
+            record.public_id,
+            record.organisation,
+            record.version,
+            outer.key_id,
+            outer.wrap(opened.key, record.id),
+            sealed,
+            maybe_micros(standing.registered_at),
+            maybe_micros(standing.deleted_at),
+            standing.merged_into,
+            standing.hold,
+            standing.exclusion,
+            maybe_micros(standing.opted_out_at),
+            to_micros(opened.created_at),
+            to_micros(now),
+        )
+
+    def _new_blinds(self, before: Demographics, after: OpenRecord) -> Iterable[tuple[bytes, int]]:
+        known = {*before.identifiers, *before.aliases}
+        now_known = after.record.demographics
+        for identifier in dict.fromkeys(now_known.identifiers + now_known.aliases):
+            if identifier not in known:
+                yield self.blind_index.identifier(identifier), after.record.id
+
+    def _index_contacts(self, connection: Connection, pairs: Sequence[tuple[Demographics, OpenRecord]]) -> None:
+        added, gone = [], []
+        for before, after in pairs:
+            now_reached = after.record.demographics
+            if (before.home, before.work) == (now_reached.home, now_reached.work):
+                continue
+            old = {self.blind_index.contact(point) for point in before.contact_points}
+            new = {self.blind_index.contact(point) for point in now_reached.contact_points}
+            added += [(blind, after.record.id) for blind in sorted(new - old)]
+            gone += [(blind, after.record.id) for blind in sorted(old - new)]
+        if gone:
+            table = tables.contact_points
+            connection.execute(delete(table).where(tuple_(table.c.blind, table.c.record_id).in_(gone)))
+        _ADD_CONTACTS.run(connection, added)
+
+
+def _counted_up(opened: OpenRecord) -> OpenRecord:
+    record = opened.record
+    return OpenRecord(
+        PatientRecord(
+            record.id,
+            record.public_id,
+            record.organisation,
+            record.version + 1,
+            record.demographics,
+            record.standing,
+        ),
+        opened.key,
+        opened.created_at,
+    )

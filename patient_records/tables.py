@@ -1,0 +1,143 @@
+"""The tables of this room. What is sealed, what is in clear, and why (SPEC 4).
+
+In clear stands only what queries need: ids, states, times of events, counts. Everything that says who somebody is lies
+in a ``sealed`` column (AES-256-GCM, bound to table, row and version) or is a blind index (HMAC-SHA256, cut to 128
+bits). All times are microseconds since 1970, UTC. There are no foreign keys: every writer goes through one repository,
+and on the way to an acknowledgment each would cost an index look-up that can only ever succeed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata: Final = MetaData()
+
+patient_records: Final = Table(
+    "patient_records",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("public_id", Text, nullable=False, unique=True),
+    Column("organisation", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("registered_at", BigInteger),
+    Column("deleted_at", BigInteger),
+    Column("merged_into", BigInteger),
+    Column("hold", Text),
+    Column("exclusion", Text),
+    Column("opted_out_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+
+identifiers: Final = Table(
+    "identifiers",
+    metadata,
+    Column("blind", LargeBinary, primary_key=True),
+    Column("record_id", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Which record an identifier finds, current or alias. One identifier never finds two people: it is the key."""
+
+contact_points: Final = Table(
+    "contact_points",
+    metadata,
+    Column("blind", LargeBinary, primary_key=True),
+    Column("record_id", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Whom a phone number or email address belongs to. Families share them, so one may find several people."""
+
+journal: Final = Table(
+    "journal",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("listener", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("organisation", Text, nullable=False),
+    Column("control_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("message_key", BigInteger, nullable=False, index=True),
+    Column("body_digest", LargeBinary, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changes", Text, nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("record_id", BigInteger),
+    Column("key_id", Text),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("acknowledgment", LargeBinary, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("last_repeat_at", BigInteger),
+    Index("journal_record", "record_id", "id"),
+)
+"""Every message received, with its outcome. ``message_key`` and ``body_digest`` are keyed hashes that find a repeat;
+``sealed`` is the raw message, under the record key (``record_id`` set) or an organisation key (``key_id`` set);
+``answer`` is the code decided on (AA, AE, AR), ``acknowledgment`` the bytes that were sent (empty: silence was asked
+for), sent again for a repeat; ``repeats`` counts those."""
+
+quarantine: Final = Table(
+    "quarantine",
+    metadata,
+    Column("journal_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("stream_offset", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Index("quarantine_state", "state", "journal_id"),
+)
+"""What waits for a person. The bytes are the journal's; this row is the waiting."""
+
+keys: Final = Table(
+    "keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("organisation", Text),
+    Column("check_value", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""Which keys this database was written with, so that a start with another key file is refused, not discovered later."""
+
+daemons: Final = Table(
+    "daemons",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("stopped_at", BigInteger),
+    Column("version", Text, nullable=False),
+    Column("report", Text, nullable=False),
+)
+"""A row for each run of the daemon: when it was last seen, and its own counts as JSON, for ``doorstep status``."""
+
+senders: Final = Table(
+    "senders",
+    metadata,
+    Column("daemon_id", BigInteger, primary_key=True),
+    Column("listener", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+)
+"""When each sender was last heard, by each run of the daemon (its own rows, so that two daemons never wait)."""
+
+findings: Final = Table(
+    "findings",
+    metadata,
+    Column("sender", Text, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("place", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("last_journal_id", BigInteger, nullable=False),
+)
+"""What conformance checks say of each sender: rule and place (segment, field), never content, counted."""

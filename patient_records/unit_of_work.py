@@ -1,0 +1,137 @@
+"""One transaction, on SQLite or PostgreSQL.
+
+:class:`Database` hands out connections with a transaction open; whoever does the work takes that connection as an
+argument, so one transaction can carry a message, the record it changed and the invitations it ended.
+
+Durability is set here and nowhere else. SQLite runs in WAL with ``synchronous=FULL``: with NORMAL an acknowledged
+commit can be lost with the power. PostgreSQL runs with ``synchronous_commit=on``. On SQLite there is one writer at a
+time: the writers of this process queue on a lock rather than poll the file's, and other processes wait on
+``busy_timeout``.
+
+Errors of the driver become :class:`StorageUnavailable` (try again later) or :class:`StorageConflict` (do it again now).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from patient_records.errors import StorageConflict, StorageUnavailable
+from patient_records.instants import from_micros
+
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+
+_RETRY_STATES: Final = frozenset({"40001", "40P01", "23505"})  # serialization, deadlock, unique: PostgreSQL appendix A
+
+_NOW: Final = {
+    SQLITE: text("SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000"),
+    POSTGRESQL: text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"),
+}
+
+_SQLITE_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA busy_timeout = 15000",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA secure_delete = ON",  # what is shredded is overwritten in the file, too
+    "PRAGMA cache_size = -16384",  # 16 MiB a connection
+)
+
+
+class Database:
+    """A database and the way to its transactions; one for each process. Safe to use from several threads."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        """Prepare (and not yet connect) to a SQLAlchemy URL: ``sqlite:///file`` or ``postgresql+psycopg://...``."""
+        parsed = make_url(url)
+        self.dialect = parsed.get_backend_name()
+        if self.dialect == SQLITE:
+            _make_folder(parsed.database)
+            connect_args: dict[str, Any] = {"check_same_thread": False, "timeout": 15}
+        else:
+            options = "-c synchronous_commit=on -c timezone=UTC"
+            connect_args = {"connect_timeout": 5, "options": options, "application_name": "doorstep"}
+        self.engine: Engine = create_engine(
+            parsed,
+            connect_args=connect_args,
+            pool_size=pool_size,
+            max_overflow=8,
+            pool_timeout=10,
+            hide_parameters=True,  # the text of an error must not carry a row
+        )
+        self._writer = threading.Lock() if self.dialect == SQLITE else contextlib.nullcontext()
+        if self.dialect == SQLITE:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes: committed durably when the block ends, rolled back when it raises."""
+        with self._writer, _as_domain_errors(), self.engine.connect() as plain:
+            connection = plain.execution_options(doorstep_writes=True)
+            try:
+                with connection.begin():
+                    yield connection
+            except IntegrityError:
+                raise
+            except DBAPIError:
+                # After a failed write or fsync the connection's own state is not to be trusted: open a new one.
+                connection.invalidate()
+                raise
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads: one snapshot; never waits for writers."""
+        with _as_domain_errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def now(self, connection: Connection) -> datetime:
+        """The database's own clock: the one that leases are counted in, for all daemons alike."""
+        return from_micros(int(connection.scalar(_NOW[self.dialect]) or 0))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _make_folder(database: str | None) -> None:
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
+    cursor = connection.cursor()
+    for pragma in _SQLITE_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: a writer that starts as a reader cannot wait for its turn, it fails.
+    writes = connection.get_execution_options().get("doorstep_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextlib.contextmanager
+def _as_domain_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        code = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or "driver")
+        if isinstance(error, IntegrityError) or code in _RETRY_STATES:
+            raise StorageConflict(code) from error
+        raise StorageUnavailable(code) from error
+    except PoolTimeout as error:
+        raise StorageUnavailable("pool") from error
+    except SQLAlchemyError as error:
+        raise StorageUnavailable(type(error).__name__) from error
