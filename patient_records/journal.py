@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, literal_column, select, update
 
 from patient_records import tables
 from patient_records.bulk import BulkInsert
@@ -27,9 +27,10 @@ WAITING: Final = "waiting"
 _JOURNAL: Final = tables.journal
 _WRITE: Final = BulkInsert(_JOURNAL, tuple(column.name for column in _JOURNAL.columns))
 _WAIT: Final = BulkInsert(tables.quarantine, ("journal_id", "received_at", "reason", "stream_offset", "state"))
-_KNOWN: Final = select(
-    _JOURNAL.c.message_key, _JOURNAL.c.body_digest, _JOURNAL.c.id, _JOURNAL.c.answer, _JOURNAL.c.acknowledgment
-).where(_JOURNAL.c.message_key.in_(bindparam("message_keys", expanding=True)))
+_KNOWN: Final = select(_JOURNAL.c.message_key, _JOURNAL.c.body_digest, _JOURNAL.c.id, _JOURNAL.c.acknowledgment).where(
+    _JOURNAL.c.message_key.in_(bindparam("message_keys", expanding=True)),
+    _JOURNAL.c.answer == literal_column(f"'{POSITIVE}'"),  # as text, so that the partial index serves it
+)
 
 
 class Entry(Masked, Struct, frozen=True):
@@ -64,17 +65,11 @@ class Entry(Masked, Struct, frozen=True):
 
 
 class Known(Struct, frozen=True):
-    """An entry that may be the earlier copy of a message just received."""
+    """An entry, answered positively, that may be the earlier copy of a message just received."""
 
     journal_id: int
     body_digest: bytes
-    answer: str
     acknowledgment: bytes
-
-    @property
-    def positive(self) -> bool:
-        """Whether it was answered positively: only then is a repeat a duplicate (SPEC 3.5)."""
-        return self.answer == POSITIVE
 
 
 class Journal:
@@ -84,12 +79,12 @@ class Journal:
         self._ring = ring
 
     def known(self, connection: Connection, message_keys: Collection[int]) -> dict[int, list[Known]]:
-        """Earlier entries with these message keys, oldest first."""
+        """Earlier entries with these message keys that were answered positively: only those can be repeated."""
         found: dict[int, list[Known]] = {}
         if message_keys:
             rows = connection.execute(_KNOWN, {"message_keys": list(message_keys)})
-            for key, digest, journal_id, answer, acknowledgment in rows:
-                found.setdefault(key, []).append(Known(journal_id, bytes(digest), answer, bytes(acknowledgment)))
+            for key, digest, journal_id, acknowledgment in rows:
+                found.setdefault(key, []).append(Known(journal_id, bytes(digest), bytes(acknowledgment)))
         return found
 
     def write(self, connection: Connection, entries: Sequence[Entry]) -> None:

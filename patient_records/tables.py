@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, column
 
 metadata: Final = MetaData()
 
@@ -62,7 +62,7 @@ journal: Final = Table(
     Column("organisation", Text, nullable=False),
     Column("control_id", Text, nullable=False),
     Column("event", Text, nullable=False),
-    Column("message_key", BigInteger, nullable=False, index=True),
+    Column("message_key", BigInteger, nullable=False),
     Column("body_digest", LargeBinary, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -76,6 +76,15 @@ journal: Final = Table(
     Column("repeats", Integer, nullable=False),
     Column("last_repeat_at", BigInteger),
     Index("journal_record", "record_id", "id"),
+    # Unique, so that two daemons that are sent the same message at once cannot both apply it.
+    Index(
+        "journal_answered",
+        "message_key",
+        "body_digest",
+        unique=True,
+        sqlite_where=column("answer") == "AA",
+        postgresql_where=column("answer") == "AA",
+    ),
 )
 """Every message received, with its outcome. ``message_key`` and ``body_digest`` are keyed hashes that find a repeat;
 ``sealed`` is the raw message, under the record key (``record_id`` set) or an organisation key (``key_id`` set);
