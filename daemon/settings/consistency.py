@@ -1,0 +1,131 @@
+"""What no single key shows: settings that contradict each other, and those that this version cannot follow yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Final
+
+from msgspec import Struct
+
+from daemon.settings.sections import Settings
+
+ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never bound)
+
+
+class Contradiction(Struct, frozen=True):
+    """A key that cannot stand with the rest: its ``path``, what is ``wrong`` and the ``mend``."""
+
+    path: tuple[str | int, ...]
+    wrong: str
+    mend: str
+
+
+def contradictions(settings: Settings, doubtful: frozenset[str] = frozenset()) -> Iterator[Contradiction]:
+    """Find every contradiction between settings that are each sound.
+
+    ``doubtful`` are names of keys (``port``) that stand at a default because what was given is faulty: what depends
+    on them is not judged.
+    """
+    for reads, check in _CHECKS:
+        if not reads & doubtful:
+            yield from check(settings)
+
+
+def not_yet(settings: Settings) -> Iterator[Contradiction]:
+    """Find what is asked for and comes with a later version: every provider but the spool, and daily letters."""
+    delivery = settings.delivery
+    for channel, provider in (
+        ("sms", delivery.sms.provider),
+        ("email", delivery.email.provider),
+        ("letter", delivery.letter.provider),
+    ):
+        if provider != "spool":
+            yield Contradiction(("delivery", channel, "provider"), "is not yet in this version", 'Use "spool"')
+    if delivery.letter.batch != "immediate":
+        yield Contradiction(("delivery", "letter", "batch"), "is not yet in this version", 'Use "immediate"')
+
+
+def _organisations_complete(settings: Settings) -> Iterator[Contradiction]:
+    """Only the first organisation may live on invented defaults; a second with them would mislead its patients."""
+    for position, organisation in enumerate(settings.organisations):
+        for key in ("code", "name", "contact"):
+            if key not in organisation.model_fields_set:
+                yield Contradiction(("organisations", position, key), "is missing", f"Add {key} = ...")
+
+
+def _organisations_differ(settings: Settings) -> Iterator[Contradiction]:
+    seen = {settings.organisation.code}
+    for position, organisation in enumerate(settings.organisations):
+        if organisation.code in seen and "code" in organisation.model_fields_set:
+            path = ("organisations", position, "code")
+            yield Contradiction(path, f"repeats the code {organisation.code}", "Give each organisation its own")
+        seen.add(organisation.code)
+
+
+def _listeners_belong(settings: Settings) -> Iterator[Contradiction]:
+    codes = [organisation.code for organisation in settings.all_organisations]
+    for position, listener in enumerate(settings.listeners):
+        if listener.organisation not in codes:
+            mend = f"Use one of {', '.join(codes)}, or add it under [[organisations]]"
+            yield Contradiction(("listeners", position, "organisation"), "names no organisation", mend)
+
+
+def _listener_names_differ(settings: Settings) -> Iterator[Contradiction]:
+    seen: set[str] = set()
+    for position, listener in enumerate(settings.listeners):
+        if listener.name in seen:
+            path = ("listeners", position, "name")
+            yield Contradiction(path, f'repeats the name "{listener.name}"', "Give each listener its own")
+        seen.add(listener.name)
+
+
+def _ports_differ(settings: Settings) -> Iterator[Contradiction]:
+    """Two faces cannot share an address. Port 0 is always free; a host for all addresses meets every other host."""
+    faces: list[tuple[tuple[str | int, ...], str, int]] = [
+        (("listeners", position, "port"), listener.host, listener.port)
+        for position, listener in enumerate(settings.listeners)
+    ]
+    faces.append((("api", "port"), settings.api.host, settings.api.port))
+    faces.append((("join", "port"), settings.join.host, settings.join.port))
+    taken: set[tuple[str | int, ...]] = set()
+    for (first, host, port), (second, other_host, other_port) in combinations(faces, 2):
+        same_host = host == other_host or bool({host, other_host} & ANY_HOST)
+        if port == other_port != 0 and same_host and second not in taken:
+            taken.add(second)
+            wrong = f"is the port of {'.'.join(map(str, first[:-1]))} too"
+            yield Contradiction(second, wrong, "Choose another, or 0 for any free one")
+
+
+def _budgets_hold_a_frame(settings: Settings) -> Iterator[Contradiction]:
+    for position, listener in enumerate(settings.listeners):
+        if listener.byte_budget < listener.max_frame_bytes:
+            path = ("listeners", position, "byte_budget")
+            yield Contradiction(path, "is less than max_frame_bytes", f"Make it at least {listener.max_frame_bytes}")
+
+
+def _retries_fit(settings: Settings) -> Iterator[Contradiction]:
+    if settings.delivery.first_retry > settings.delivery.give_up_after:
+        path = ("delivery", "first_retry")
+        yield Contradiction(path, "is longer than give_up_after", "Choose a shorter first retry")
+
+
+def _smtp_password_present(settings: Settings) -> Iterator[Contradiction]:
+    smtp = settings.delivery.email.smtp
+    if settings.delivery.email.provider == "smtp" and smtp.username and smtp.password.missing:
+        path = ("delivery", "email", "smtp", "password")
+        yield Contradiction(
+            path, smtp.password.missing, "Provide it, or leave username empty for a server without login"
+        )
+
+
+_CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contradiction]]], ...]] = (
+    (frozenset({"code", "name", "contact"}), _organisations_complete),
+    (frozenset({"code"}), _organisations_differ),
+    (frozenset({"code", "organisation"}), _listeners_belong),
+    (frozenset({"name"}), _listener_names_differ),
+    (frozenset({"host", "port"}), _ports_differ),
+    (frozenset({"byte_budget", "max_frame_bytes"}), _budgets_hold_a_frame),
+    (frozenset({"first_retry", "give_up_after"}), _retries_fit),
+    (frozenset({"provider", "username", "password"}), _smtp_password_present),
+)

@@ -1,0 +1,139 @@
+"""From a file and an environment to :class:`Settings`, or to all their faults at once.
+
+Each key is checked by its section, then the whole for contradictions. When a key is faulty the whole is checked with
+that key at its default, and a contradiction is named only if no faulty key is part of it: so one run shows everything
+there is to mend, and nothing that follows from another fault.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from daemon.settings.consistency import Contradiction, contradictions, not_yet
+from daemon.settings.document import BUILT_IN, find, read
+from daemon.settings.environment import ENVIRONMENT, Override, override, read_overrides
+from daemon.settings.faults import ConfigurationFaults, Fault, Wrong
+from daemon.settings.key_names import key_names, nearest_key, section_at
+from daemon.settings.sections import Settings
+from daemon.settings.value_types import Place
+
+Step: TypeAlias = str | int
+
+_PLAIN: Final = MappingProxyType(
+    {
+        "int_type": ("must be a whole number", "Write digits, without quotes"),
+        "bool_type": ("must be true or false", "Write true or false, without quotes"),
+        "string_type": ("must be text", 'Write it in quotes: "..."'),
+        "tuple_type": ("must be a list", "Write [...] for values, and [[...]] above each of several tables"),
+        "model_type": ("must be a table", "Write its name in [brackets] with the keys below it"),
+        "too_short": ("must not be empty", "Name at least one"),
+        "string_too_short": ("is too short", "Write {min_length} characters or more"),
+        "string_too_long": ("is too long", "Write {max_length} characters or fewer"),
+        "string_pattern_mismatch": ("has characters that cannot be in it", "Write what matches {pattern}"),
+        "greater_than_equal": ("is too small", "Choose {ge} or more"),
+        "less_than_equal": ("is too large", "Choose {le} or less"),
+        "literal_error": ("is none of the choices", "Choose {expected}"),
+    }
+)
+"""What pydantic's kinds of error mean to somebody who writes TOML; braces take the error's context."""
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str] | None = None, *, folder: Path | None = None, serving: bool = False
+) -> Settings:
+    """Load the configuration.
+
+    ``path`` is what ``--config`` named, ``environ`` the environment (the process's by default), ``folder`` the current
+    one. With ``serving``, what this version cannot follow yet is a fault too. Raise :class:`ConfigurationFaults`.
+    """
+    environ = os.environ if environ is None else environ
+    folder = Path.cwd() if folder is None else folder
+    file = find(path, environ, folder)
+    document = {} if file is None else read(file)
+    overrides, faults = read_overrides(environ)
+    place = Place(folder=folder if file is None else file.parent.absolute(), environ=environ)
+    settings, found = _validate(override(document, overrides), place, serving=serving)
+    faults += [_fault(one, str(file or BUILT_IN), overrides) for one in found]
+    if faults or settings is None:
+        raise ConfigurationFaults(faults)
+    return settings
+
+
+def _validate(document: dict[str, Any], place: Place, *, serving: bool) -> tuple[Settings | None, list[Contradiction]]:
+    """Validate twice if need be: as given, and then without the faulty keys, to judge the whole."""
+    try:
+        settings = Settings.model_validate(document, context=place)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    else:
+        return settings, [*contradictions(settings), *(not_yet(settings) if serving else ())]
+    faulty = [_explained(one) for one in details if _holds(document, one["loc"])]
+    try:
+        rest = Settings.model_validate(_without(document, details), context=place)
+    except ValidationError:
+        return None, faulty
+    doubtful = frozenset().union(*(_names(one) for one in details))
+    return None, [*faulty, *contradictions(rest, doubtful), *(not_yet(rest) if serving else ())]
+
+
+def _holds(value: Any, path: Sequence[Step]) -> bool:
+    """Whether the document itself has the key: a value derived from a faulty one is not a second fault."""
+    for step in path:
+        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
+            value = value[step]
+        else:
+            return False
+    return True
+
+
+def _without(document: dict[str, Any], details: Sequence[ErrorDetails]) -> dict[str, Any]:
+    """Copy a document without its faulty keys. A faulty item of a list takes the list along, unless it is a table."""
+    paths = [one["loc"] for one in details]
+    cut = {path[:-1] if isinstance(path[-1], int) and section_at(path) is None else path for path in paths if path}
+
+    def copy(value: Any, here: tuple[Step, ...]) -> Any:
+        if isinstance(value, dict):
+            return {key: copy(below, (*here, key)) for key, below in value.items() if (*here, key) not in cut}
+        if isinstance(value, list):
+            return [{} if (*here, at) in cut else copy(below, (*here, at)) for at, below in enumerate(value)]
+        return value
+
+    result: dict[str, Any] = copy(document, ())
+    return result
+
+
+def _names(detail: ErrorDetails) -> set[str]:
+    """Name the keys whose values are in doubt because of a fault: of a whole table or list all, of a slip the meant."""
+    path = detail["loc"]
+    section = section_at(path)
+    names = {key.path[-1] for key in key_names(section)} if section else set()
+    meant = nearest_key(path).rpartition(".")[2] if detail["type"] == "extra_forbidden" else ""
+    return names | {step for step in path if isinstance(step, str)} | {meant}
+
+
+def _explained(detail: ErrorDetails) -> Contradiction:
+    path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        near = nearest_key(path)
+        mend = f"Did you mean {near}?" if near else "Remove it, or see the reference configuration for the names"
+        return Contradiction(path, "is no setting", mend)
+    error = context.get("error")
+    if isinstance(error, Wrong):
+        return Contradiction(path, error.wrong, error.mend)
+    wrong, mend = _PLAIN.get(kind, ("is not right", detail["msg"]))
+    return Contradiction(path, wrong, mend.format(**context))
+
+
+def _fault(found: Contradiction, file: str, overrides: Sequence[Override]) -> Fault:
+    """Name the place to mend: the environment variable that gave the value, or else the file's key."""
+    for one in overrides:
+        if found.path[: len(one.path)] == one.path:
+            return Fault(ENVIRONMENT, one.name, found.wrong, found.mend)
+    return Fault(file, ".".join(str(step) for step in found.path), found.wrong, found.mend)
