@@ -1,0 +1,87 @@
+r"""Escape sequences: how a field carries a delimiter, a byte or a line break (HL7 2.5.1 chapter 2.7).
+
+They are undone after splitting, never before, or a ``\F\`` would become a field separator. Known sequences are
+replaced: ``\F\ \S\ \T\ \R\ \E\`` by the delimiters of the message, ``\P\`` by its truncation character where it
+declared one, ``\Xhh..\`` by those bytes in the charset of the message, ``\.br\`` by a line feed; ``\H\`` and ``\N\``
+(highlighting) vanish. Everything else stays as it came: text such as ``C:\temp\x`` must survive.
+
+The search is for known sequences only, so a stray backslash never swallows a good sequence behind it, and every
+character is looked at a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from hl7_listener.delimiters import NONE, Delimiters
+
+_CONTROLS: Final = {"\r": "X0D", "\n": ".br", "\x0b": "X0B", "\x1c": "X1C", "\0": "X00"}
+
+
+@lru_cache(maxsize=256)
+def _reading(delimiters: Delimiters) -> tuple[re.Pattern[str], Mapping[str, str]]:
+    meanings = {
+        "F": delimiters.field,
+        "S": delimiters.component,
+        "T": delimiters.subcomponent,
+        "R": delimiters.repetition,
+        "E": delimiters.escape,
+        "P": delimiters.truncation or NONE,
+    }
+    known = {name: character for name, character in meanings.items() if character != NONE}
+    known |= {"H": "", "N": "", ".br": "\n", ".BR": "\n"}
+    escape = re.escape(delimiters.escape)
+    names = "|".join(re.escape(name) for name in known)
+    return re.compile(f"{escape}({names}|X(?:[0-9A-Fa-f]{{2}})+){escape}"), known
+
+
+@lru_cache(maxsize=256)
+def _writing(delimiters: Delimiters) -> dict[int, str]:
+    escape = delimiters.escape
+    names = {
+        delimiters.field: "F",
+        delimiters.component: "S",
+        delimiters.subcomponent: "T",
+        delimiters.repetition: "R",
+        escape: "E",
+    }
+    if delimiters.truncation:
+        names[delimiters.truncation] = "P"
+    names |= _CONTROLS
+    if escape == NONE:
+        return {ord(character): " " for character in names}
+    return {ord(character): f"{escape}{name}{escape}" for character, name in names.items()}
+
+
+def unescape(text: str, delimiters: Delimiters, charset: str) -> str:
+    """Undo the escape sequences of a part of a field (component, subcomponent). Never raises."""
+    if delimiters.escape not in text:
+        return text
+    pattern, known = _reading(delimiters)
+
+    def meaning(match: re.Match[str]) -> str:
+        name = match[1]
+        return _characters(bytes.fromhex(name[1:]), charset) if name[0] == "X" else known[name]
+
+    return pattern.sub(meaning, text)
+
+
+def _characters(data: bytes, charset: str) -> str:
+    r"""Read the bytes of an ``\Xhh..\`` in the charset of the message, or else as Windows-1252, then Latin-1."""
+    for codec in (charset, "cp1252"):
+        try:
+            return data.decode(codec)
+        except UnicodeError:
+            continue
+    return data.decode("latin-1")
+
+
+def escape(text: str, delimiters: Delimiters) -> str:
+    """Make any text fit to be a component: :func:`unescape` gives it back.
+
+    Where the message has no escape character, delimiters and control characters become blanks.
+    """
+    return text.translate(_writing(delimiters))
