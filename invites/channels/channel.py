@@ -11,7 +11,7 @@ searched does so by it.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Protocol, TypeAlias
 
@@ -36,7 +36,8 @@ class InvitationText(Masked, Struct, frozen=True):
     """Everything that a rendered invitation may say. ``code`` and ``token`` are ten characters, ungrouped.
 
     ``join_link`` carries both in its fragment; ``expires_on`` is the last day on which they are sure to work (the
-    organisation's zone); ``language`` is an ISO 639-1 code, empty for the default.
+    organisation's zone); ``language`` is an ISO 639-1 code, empty for the default. ``issued_at`` (aware) is when the
+    pair was made: an email carries it as its Date, and nothing rendered depends on any other clock.
     """
 
     reference: str
@@ -47,6 +48,7 @@ class InvitationText(Masked, Struct, frozen=True):
     join_link: str
     join_page: str
     expires_on: date
+    issued_at: datetime
     language: str = ""
 
 

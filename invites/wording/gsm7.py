@@ -1,0 +1,150 @@
+"""What fits a text message.
+
+Theory. A part of a text message carries 140 octets. In the GSM 7-bit default alphabet that is 160 characters
+(septets); characters of the extension table cost two (3GPP TS 23.038, 6.2.1). One character outside both turns the
+whole message into UCS-2, 70 characters of 16 bits a part. A longer message is cut into parts, each with a header of six
+octets that lets the telephone join them again: 153 septets or 67 UCS-2 characters remain (3GPP TS 23.040, 9.2.3.24.1).
+
+The cut is the gateway's, made where the part is full. A telephone that shows the parts apart, or loses one, would show
+half a code, so :func:`keep_whole` fills a part with blanks at the end of a line, where nobody sees them, until the
+next line, with its code or link, opens the next part. Some gateways use the longer header of seven octets
+(9.2.3.24.8) and cut one character earlier: the last place of a part is therefore left to blanks too.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+_BASIC: Final = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_EXTENSION: Final = frozenset("\f^{}\\[~]|€")
+_SEVEN_BIT: Final = _BASIC | _EXTENSION
+
+_LIKENESSES: Final = (
+    ("\u2018\u2019\u201a\u201b\u2032\u00b4`", "'"),
+    ("\u201c\u201d\u201e\u2033\u00ab\u00bb", '"'),
+    ("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2022\u00b7", "-"),
+    ("\u00a0\u2002\u2003\u2009\u202f\t", " "),
+    ("\u00ad\u200b\u200c\u200d\ufeff", ""),
+    ("\u2026", "..."),
+    ("\u2044", "/"),
+    ("\u2122", "(TM)"),
+    ("\u00ae", "(R)"),
+    ("\u00a9", "(C)"),
+    ("\u0152", "OE"),
+    ("\u0153", "oe"),
+    ("\u0141", "L"),
+    ("\u0142", "l"),
+    ("\u0110", "D"),
+    ("\u0111", "d"),
+    ("\u00de", "Th"),
+    ("\u00fe", "th"),
+)
+"""Quotes, dashes, blanks, invisible characters and letters, as the alphabet's characters that are read alike."""
+
+_PLAIN: Final = str.maketrans({character: plain for characters, plain in _LIKENESSES for character in characters})
+
+SINGLE_7BIT: Final = 160
+PART_7BIT: Final = 153
+SINGLE_UCS2: Final = 70
+PART_UCS2: Final = 67
+
+
+def is_gsm7(text: str) -> bool:
+    """Whether every character is in the default alphabet or its extension."""
+    return _SEVEN_BIT.issuperset(text)
+
+
+def transliterate(text: str) -> str:
+    """Put typographic characters and accents as the default alphabet has them.
+
+    A text that still does not fit the alphabet comes back as it was: then it goes as UCS-2, and may keep its quotes.
+    """
+    if is_gsm7(text):
+        return text
+    plain = "".join(map(_in_alphabet, unicodedata.normalize("NFC", text).translate(_PLAIN)))
+    return plain if is_gsm7(plain) else text
+
+
+def units(text: str) -> int:
+    """Give the text's length as a gateway counts it: septets, or 16-bit UCS-2 characters."""
+    return sum(_costs(text))
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """Cut the text where a gateway would: one part, or several of 153 septets (67 characters in UCS-2)."""
+    single, room = _capacity(text)
+    costs = _costs(text)
+    if sum(costs) <= single:
+        return (text,)
+    cut: list[str] = []
+    start = used = 0
+    for at, cost in enumerate(costs):
+        if used + cost > room:
+            cut.append(text[start:at])
+            start, used = at, 0
+        used += cost
+    return (*cut, text[start:])
+
+
+def keep_whole(text: str, whole: Sequence[str]) -> str | None:
+    """Pad the text so that none of these pieces straddles two parts; None when a piece is longer than a part."""
+    for piece in sorted(whole, key=text.find):
+        padded = _pushed(text, piece)
+        if padded is None:
+            return None
+        text = padded
+    return text
+
+
+def _pushed(text: str, piece: str) -> str | None:
+    straddled = _straddled(text, piece)
+    if straddled is None:
+        return text
+    start = text.find(piece)
+    for at in (text.rfind("\n", 0, start), start):  # the whole line first, so that its label stays with the piece
+        if at > 0:
+            padded = text[:at] + " " * _room_left(text, at + (text[at] == "\n")) + text[at:]
+            if _straddled(padded, piece) is None:
+                return padded
+    return None
+
+
+def _room_left(text: str, at: int) -> int:
+    """How many blanks put before offset ``at`` make it the first of the next part."""
+    _, room = _capacity(text)
+    used = 0
+    for cost in _costs(text)[:at]:
+        used = cost if used + cost > room else used + cost
+    return room - used
+
+
+def _straddled(text: str, piece: str) -> int | None:
+    """Give the offset of the cut that goes through the piece, or through the last place before a cut; else None."""
+    start = text.find(piece)
+    cut = 0
+    for part in parts(text)[:-1]:
+        cut += len(part)
+        if start < cut and start + len(piece) > cut - 1:
+            return cut
+    return None
+
+
+def _capacity(text: str) -> tuple[int, int]:
+    return (SINGLE_7BIT, PART_7BIT) if is_gsm7(text) else (SINGLE_UCS2, PART_UCS2)
+
+
+def _costs(text: str) -> list[int]:
+    if is_gsm7(text):
+        return [2 if character in _EXTENSION else 1 for character in text]
+    return [2 if character > "\uffff" else 1 for character in text]
+
+
+def _in_alphabet(character: str) -> str:
+    if character in _SEVEN_BIT:
+        return character
+    return "".join(part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part))
