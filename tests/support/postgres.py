@@ -167,7 +167,8 @@ class Cluster(Databases):
     def start(self, *, owners: int | None = None, keep: tuple[int, ...] = ()) -> None:
         """Start the server and return when it takes connections.
 
-        ``owners`` is a descriptor to read that ends with the last owner (None: a pipe from this process); ``keep`` are descriptors that live as long as the server.
+        ``owners`` is a descriptor to read that ends with the last owner (None: a pipe from this process); ``keep`` are
+        descriptors that live as long as the server.
         """
         settings = [argument for name, value in self.settings.items() for argument in ("-c", f"{name}={value}")]
         self.keeper = subprocess.Popen(
