@@ -86,10 +86,10 @@ def _validate(document: dict[str, Any], place: Place, *, serving: bool) -> tuple
 def _holds(value: Any, path: Sequence[Step]) -> bool:
     """Whether the document itself has the key: a value derived from a faulty one is not a second fault."""
     for step in path:
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
-            value = value[step]
-        else:
+        holds = step in value if isinstance(value, dict) else isinstance(value, list)
+        if not holds:
             return False
+        value = value[step]
     return True
 
 
