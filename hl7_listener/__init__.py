@@ -1,1 +1,15 @@
-"""doorstep."""
+"""Bytes in, acknowledgment out.
+
+The way of one message through this room::
+
+    FrameDecoder  (framing.py)         bytes -> frames, in any chunking: pure
+      read        (message.py)         frame -> Message, lazily; charset.py, delimiters.py, escapes.py, header.py: pure
+        interpret (adt.py)             Message -> PatientUpdate, or why not; sender_profile.py, telecom.py: pure
+          Connection (connection.py)   hands it in as an Arrival (arrival.py) and limits itself (budget.py)
+            Ingest   (ingest.py)       one writer, one fsync for all that wait
+              Batch  (batch.py)        look-ups, decisions in order, writes: one transaction
+            acknowledge (acknowledgment.py), after the commit and from it: pure
+    Listener      (server.py)          the port and its connections
+
+``client.py`` is the other end: what ``doorstep send``, the demo and the tests speak with.
+"""

@@ -8,7 +8,7 @@ blank), gets its default. Where the default already serves for something else th
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ MAX_PARTS: Final = 100
 2.8 has 23): more is an attack or a mistake, and its pieces must not fill the memory."""
 
 
-class Delimiters(Struct, frozen=True):
+class Delimiters(Struct, frozen=True, dict=True):
     """One character each; ``truncation`` is empty where none was declared."""
 
     field: str = "|"
@@ -36,6 +36,11 @@ class Delimiters(Struct, frozen=True):
         """MSH-2 as we write it: what the sender declared, mended."""
         declared = (self.component, self.repetition, self.escape, self.subcomponent, self.truncation)
         return "".join(declared).replace(NONE, "")
+
+    @cached_property
+    def within_fields(self) -> tuple[str, str, str, str]:
+        """Component, repetition, escape and subcomponent delimiter, in the order of MSH-2."""
+        return (self.component, self.repetition, self.escape, self.subcomponent)
 
     def components(self, repetition: str) -> list[str]:
         """Split one repetition into raw components, at most :data:`MAX_PARTS` of them."""

@@ -49,12 +49,13 @@ _SALVAGE: Final = 4096  # bytes in which a lost MSH is looked for
 class Segment(Masked):
     """One segment. Field numbers are those of HL7, in MSH too (MSH-1 is the field separator)."""
 
-    __slots__ = ("_charset", "_delimiters", "_fields", "_line", "_split")
+    __slots__ = ("_charset", "_delimiters", "_fields", "_line", "_marks", "_split")
 
     def __init__(self, line: str, delimiters: Delimiters, charset: str) -> None:
         """Take the text of the segment, without its terminator."""
         self._line = line
         self._delimiters = delimiters
+        self._marks = delimiters.within_fields
         self._charset = charset
         self._split = _FIRST_FIELDS
         self._fields = self._split_fields()
@@ -109,21 +110,26 @@ class Segment(Masked):
         value = fields[n] if n < len(fields) else self.field(n)
         if not value:
             return value
-        delimiters = self._delimiters
-        if delimiters.repetition in value:
-            value = value.split(delimiters.repetition, 1)[0]
-        value = _part(value, delimiters.component, component)
-        value = _part(value, delimiters.subcomponent, sub)
-        if delimiters.escape in value:
-            value = unescape(value, delimiters, self._charset)
+        # written out, not composed: this line is where a message spends most of its reading
+        component_mark, repetition_mark, escape_mark, sub_mark = self._marks
+        if repetition_mark in value:
+            value = value.split(repetition_mark, 1)[0]
+        if component_mark in value:
+            value = _part(value, component_mark, component)
+        elif component != 1:
+            return ""
+        if sub_mark in value:
+            value = _part(value, sub_mark, sub)
+        elif sub != 1:
+            return ""
+        if escape_mark in value:
+            value = unescape(value, self._delimiters, self._charset)
         return value.strip()
 
 
-def _part(value: str, delimiter: str, number: int) -> str:
+def _part(value: str, mark: str, number: int) -> str:
     """Give one part, counted from 1, and split no further than that."""
-    if delimiter not in value:
-        return value if number == 1 else ""
-    parts = value.split(delimiter, number)
+    parts = value.split(mark, number)
     return parts[number - 1] if number <= len(parts) else ""
 
 
@@ -134,7 +140,7 @@ class Message(Masked):
     ``charset_guessed`` whether nobody had said so (SPEC 3.4).
     """
 
-    __slots__ = ("_first", "_text", "charset", "charset_guessed", "delimiters", "header", "raw")
+    __slots__ = ("_first", "_id_ends", "_text", "charset", "charset_guessed", "delimiters", "header", "raw")
 
     def __init__(self, raw: bytes, text: str, header: Header, *, charset_guessed: bool) -> None:
         """Take a mended text: ``MSH`` at its start, CR between segments, ids in upper case. :func:`read` makes it."""
@@ -144,6 +150,7 @@ class Message(Masked):
         self.charset = header.charset
         self.charset_guessed = charset_guessed
         self._text = text
+        self._id_ends = (header.delimiters.field, "\r", "")
         self._first: dict[str, Segment | None] = {}
 
     def segment(self, segment_id: str) -> Segment | None:
@@ -151,14 +158,14 @@ class Message(Masked):
         try:
             return self._first[segment_id]
         except KeyError:
-            found = next(self._named(segment_id, 0), None)
-            self._first[segment_id] = found
+            start = self._locate(segment_id, 0)
+            found = self._first[segment_id] = self._segment_at(start) if start >= 0 else None
             return found
 
     def segments(self, *segment_ids: str) -> Iterator[Segment]:
         """Give the segments with those ids, in the order of the message; without ids, all of them."""
         if len(segment_ids) == 1:
-            return self._named(segment_ids[0], 0)
+            return self._named(segment_ids[0])
         return self._any(frozenset(segment_ids))
 
     def components(self, repetition: str) -> list[str]:
@@ -173,28 +180,31 @@ class Message(Masked):
         """Undo the escape sequences in a part that is split no further."""
         return unescape(text, self.delimiters, self.charset)
 
-    def _named(self, segment_id: str, position: int) -> Iterator[Segment]:
-        text, ends = self._text, (self.delimiters.field, "\r", "")
+    def _locate(self, segment_id: str, position: int) -> int:
+        """Find where the next segment with that id starts, at ``position`` or behind; -1 if there is none."""
+        text = self._text
+        if position == 0 and text.startswith(segment_id):
+            return 0
         needle = "\r" + segment_id
-        start = 0 if text.startswith(segment_id) else self._find(needle, position)
-        while start >= 0:
-            after = start + len(segment_id)
-            if text[after : after + 1] in ends:
-                yield self._segment_at(start)
-            start = self._find(needle, after)
+        while (found := text.find(needle, position)) >= 0:
+            position = found + len(needle)
+            if text[position : position + 1] in self._id_ends:
+                return found + 1
+        return -1
 
-    def _find(self, needle: str, position: int) -> int:
-        found = self._text.find(needle, position)
-        return found if found < 0 else found + 1
+    def _named(self, segment_id: str) -> Iterator[Segment]:
+        start = self._locate(segment_id, 0)
+        while start >= 0:
+            yield self._segment_at(start)
+            start = self._locate(segment_id, start + len(segment_id))
 
     def _any(self, segment_ids: frozenset[str]) -> Iterator[Segment]:
         text, start = self._text, 0
-        ends = (self.delimiters.field, "\r", "")
         while start >= 0:
-            named = text[start : start + 3] in segment_ids and text[start + 3 : start + 4] in ends
+            named = text[start : start + 3] in segment_ids and text[start + 3 : start + 4] in self._id_ends
             if named or (not segment_ids and text[start : start + 1] not in {"\r", ""}):
                 yield self._segment_at(start)
-            start = self._find("\r", start)
+            start = text.find("\r", start) + 1 or -1
 
     def _segment_at(self, start: int) -> Segment:
         end = self._text.find("\r", start)

@@ -1,0 +1,105 @@
+"""What came over a connection, read and understood, on its way into the batch. Pure values.
+
+An :class:`Arrival` is one frame, or one piece of a stream that is none. Its *meaning* is an update to apply, or the
+reason why there is nothing to apply; either way it is journalled, and either way it is answered from the batch, so that
+no answer overtakes the commit that it speaks of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from hl7_listener.acknowledgment import AckCode, Fault
+from hl7_listener.header import Header
+from hl7_listener.options import ListenerOptions
+from patient_records.model import Masked
+from patient_records.reconcile import Outcome
+from patient_records.update import PatientUpdate
+
+
+class Ignored(Struct, frozen=True):
+    """A message that is kept and changes nothing; ``reason`` says why, for MSA-3."""
+
+    reason: str
+
+
+class Refused(Struct, frozen=True):
+    """A message that is answered AE (it could be mended) or AR (it never can be); ``reason`` is for MSA-3."""
+
+    code: AckCode
+    reason: str
+    faults: tuple[Fault, ...] = ()
+
+
+class Unanswered(Struct, frozen=True):
+    """Bytes that are kept for a person and get no answer: junk, an interrupted frame, an acknowledgment."""
+
+    reason: str
+    waits: bool = True
+
+
+Meaning: TypeAlias = PatientUpdate | Ignored | Refused | Unanswered
+
+
+class Answerable(Protocol):
+    """Who is told what became of an arrival: the connection that it came over."""
+
+    abandoned: bool
+    """Set (from the writer's thread) when something of this connection could not be stored and it is to be closed: what
+    it still has in the queue must not be applied, for its sender will send all of it again, in order."""
+
+    def settled(self, settled: Settled) -> None:
+        """Hear that the arrival is committed, and send its answer."""
+        ...
+
+    def failed(self, arrival: Arrival) -> None:
+        """Hear that the arrival could not be stored: nothing of it is committed."""
+        ...
+
+
+class Arrival(Masked, Struct, frozen=True):
+    """One frame or piece of a stream, understood.
+
+    ``offset`` is where it began in its connection's stream; ``last`` says that the connection ends with its answer
+    (SPEC 3.1, too large).
+    """
+
+    listener: ListenerOptions
+    received_at: datetime
+    offset: int
+    raw: bytes
+    header: Header
+    meaning: Meaning
+    source: Answerable
+    charset_guessed: bool = False
+    last: bool = False
+
+    @property
+    def sender(self) -> str:
+        """MSH-3 and MSH-4, as one text: who speaks on this listener."""
+        return f"{self.header.sending_application}|{self.header.sending_facility}"
+
+    @property
+    def event(self) -> str:
+        """Message code and trigger event as in MSH-9, such as ADT^A28; empty where there is none."""
+        return "^".join(part for part in (self.header.message_code, self.header.trigger) if part)
+
+
+class Settled(Masked, Struct, frozen=True):
+    """What became of an arrival, committed. ``answer`` is framed and ready to send; empty where silence is asked for.
+
+    ``changes`` and ``findings`` are names and codes, never content.
+    """
+
+    arrival: Arrival
+    journal_id: int
+    outcome: Outcome
+    reason: str
+    code: str
+    answer: bytes
+    record_id: int | None = None
+    changes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()

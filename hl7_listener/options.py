@@ -1,0 +1,48 @@
+"""What a listener needs to know of its configuration: small, frozen, handed in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+MEBIBYTE = 1 << 20
+
+
+class ListenerOptions(Struct, frozen=True):
+    """One listener.
+
+    ``organisation`` is the code whose records its messages make; ``timezone`` is the sender's, for times without an
+    offset; ``region`` (ISO 3166-1) reads national phone numbers. ``charset`` overrides MSH-18, ``default_charset``
+    follows it (SPEC 3.4). ``validation`` is off, sample, report or enforce. ``held`` is how a held message is answered
+    (AA or AE: an AE stops some engines' whole feed). ``on_storage_failure`` is close, AE or AR (SPEC 3.2).
+
+    Limits, each with its reason: ``max_frame_bytes``, because a frame is held in memory whole; ``frame_deadline`` for
+    one whole frame, because half a frame holds memory for as long as its sender likes; ``byte_budget`` for all
+    connections together, because many small promises make a large one; ``max_connections``, because each costs a
+    descriptor. ``idle_timeout`` None is off: engines keep a quiet link open for days, and TCP keepalive finds the dead.
+    """
+
+    name: str
+    host: str
+    port: int
+    organisation: str
+    timezone: ZoneInfo
+    region: str = "GB"
+    charset: str | None = None
+    default_charset: str | None = None
+    validation: str = "sample"
+    verify_status: bool = False
+    processing_ids: tuple[str, ...] = ("P", "T", "D")
+    held: str = "AA"
+    both_acknowledgments: bool = False
+    always_acknowledge: bool = False
+    on_storage_failure: str = "close"
+    max_frame_bytes: int = MEBIBYTE
+    frame_deadline: timedelta = timedelta(seconds=30)
+    idle_timeout: timedelta | None = None
+    max_connections: int = 2000
+    byte_budget: int = 64 * MEBIBYTE
+    allow: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -1,0 +1,124 @@
+"""Phones and emails, wherever a sender put them. Pure.
+
+A repetition of PID-13 or PID-14 (XTN, HL7 2.5.1 chapter 2A.89) may hold a phone, an email or both: the phone in XTN.1,
+in XTN.12 or in pieces in XTN.5 to 7, the email in XTN.4 or in any component with an ``@``. Use and equipment codes are
+kept but not believed: what counts as a mobile is its number, whatever slot it came in (SPEC 3.5).
+
+Numbers become E.164 by ``phonenumbers``, with a short way for what most of a feed is, a plain UK mobile; a test holds
+the short way against the library. The UK's test range 07700 900000 to 900999 (Ofcom, numbers for drama use) counts as
+mobile, so that test feeds behave like real ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+
+from patient_records.model import EMAIL, LANDLINE, MOBILE, ContactPoint
+
+MOST_POINTS: Final = 20
+"""Contact points that are kept of one field: no person has more, and a hostile field must not fill a record."""
+
+_UK_MOBILE: Final = re.compile(r"(?:\+?44|0044|0)(7(?:[1-57-9]\d{8}|624\d{6}))\Z")
+_UK_TEST_RANGE: Final = re.compile(r"\+447700900\d{3}\Z")
+_FILLING: Final = str.maketrans("", "", " -.()/\t")
+_TRUNK_ZERO: Final = re.compile(r"^0?(\+44)\(?0\)?")
+_MOBILE_TYPES: Final = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
+_LONGEST_EMAIL: Final = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
+_LONGEST_NUMBER: Final = 40
+_NULL: Final = '""'
+
+
+def contact_points(
+    repetitions: Sequence[Sequence[str]], region: str, unescape: Callable[[str], str]
+) -> tuple[tuple[ContactPoint, ...], bool]:
+    """All contact points of one field, given the components of each repetition (escaped, as received).
+
+    ``region`` (ISO 3166-1, such as GB) reads national numbers. The flag tells whether something there looked like a
+    number or address and could not be used.
+    """
+    found: dict[tuple[str, str], ContactPoint] = {}
+    unusable = False
+    for components in repetitions:
+        for text in _candidates(components):
+            point = point_of(unescape(text), region, _component(components, 2))
+            if point is None:
+                unusable = True
+            else:
+                found.setdefault((point.kind, point.value), point)
+            if len(found) >= MOST_POINTS:
+                return tuple(found.values()), True
+    return tuple(found.values()), unusable
+
+
+def point_of(text: str, region: str, use: str = "") -> ContactPoint | None:
+    """The contact point that a text is: a phone number, an email address, or None when it is neither."""
+    text = text.strip()
+    if "@" in text:
+        address = email_address(text)
+        return None if address is None else ContactPoint(EMAIL, address, use)
+    return _phone(text, region, use)
+
+
+def email_address(text: str) -> str | None:
+    """The address in its normal form (RFC 5322, IDNA), or None when it cannot be written to. Asks no name server."""
+    if len(text) > _LONGEST_EMAIL:
+        return None
+    try:
+        # test_environment lets .test and .invalid-like names of fixtures through: they reach nobody.
+        return validate_email(text, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError:
+        return None
+
+
+def _phone(text: str, region: str, use: str) -> ContactPoint | None:
+    if len(text) > _LONGEST_NUMBER:
+        return None
+    bare = _TRUNK_ZERO.sub(r"\1", text.translate(_FILLING))
+    short = _UK_MOBILE.match(bare)
+    if short and (region == "GB" or bare.startswith(("+44", "0044"))):
+        return ContactPoint(MOBILE, f"+44{short[1]}", use)
+    try:
+        number = phonenumbers.parse(bare, region)
+    except NumberParseException:
+        return None
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    if _UK_TEST_RANGE.match(e164):
+        return ContactPoint(MOBILE, e164, use)
+    if not phonenumbers.is_possible_number(number):
+        return None
+    kind = MOBILE if phonenumbers.number_type(number) in _MOBILE_TYPES else LANDLINE
+    return ContactPoint(kind, e164, use)
+
+
+def _candidates(components: Sequence[str]) -> list[str]:
+    """The texts of one XTN repetition that may be a number or an address, best first and each once."""
+    texts = [text for text in components if "@" in text]
+    first = _component(components, 1)
+    whole = first if first and "@" not in first and first != _NULL else _component(components, 12)
+    if whole and "@" not in whole:
+        texts.append(whole)
+    elif not whole:
+        pieces = _in_pieces(components)
+        if pieces:
+            texts.append(pieces)
+    return texts
+
+
+def _in_pieces(components: Sequence[str]) -> str:
+    country, area, local = (_component(components, n) for n in (5, 6, 7))
+    if not local:
+        return ""
+    if country:
+        return f"+{country.lstrip('+')}{area.lstrip('0') if area else local.lstrip('0')}{local if area else ''}"
+    return f"{area}{local}"
+
+
+def _component(components: Sequence[str], number: int) -> str:
+    text = components[number - 1].strip() if len(components) >= number else ""
+    return "" if text == _NULL else text
