@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
-from invites.errors import AccessTokenDoesNotOpenError
+from invites.errors import AccessTokenDoesNotOpen
 from patient_records.model import Masked
 
 ALPHABET: Final = "23456789BCDFGHJKLMNPQRSTVWXYZ"
@@ -124,11 +124,11 @@ def wrap(record_key: bytes, pair: AccessToken, pepper: bytes, salt: bytes, row_i
 
 
 def unwrap(wrapped_key: bytes, pair: AccessToken, pepper: bytes, salt: bytes, row_id: int) -> bytes:
-    """Open what :func:`wrap` sealed; any other pair, pepper, salt or row raises AccessTokenDoesNotOpenError."""
+    """Open what :func:`wrap` sealed; any other pair, pepper, salt or row raises AccessTokenDoesNotOpen."""
     try:
         return AESGCM(_wrapping_key(pair, pepper, salt)).decrypt(salt[:12], wrapped_key, _bound_to(row_id))
     except InvalidTag:
-        raise AccessTokenDoesNotOpenError from None
+        raise AccessTokenDoesNotOpen from None
 
 
 def _wrapping_key(pair: AccessToken, pepper: bytes, salt: bytes) -> bytes:

@@ -7,11 +7,11 @@ class InvitesError(Exception):
     """Base of all errors of this package. Its text carries codes, never content."""
 
 
-class AccessTokenDoesNotOpenError(InvitesError):
+class AccessTokenDoesNotOpen(InvitesError):
     """The pair does not open this wrapped key: another pair, another pepper, another row, or damaged bytes."""
 
 
-class TransitionError(InvitesError):
+class IllegalTransition(InvitesError):
     """A state was asked for an event that its table does not have: a fault of the program, never of the data."""
 
     def __init__(self, state: str, event: str) -> None:

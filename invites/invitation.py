@@ -38,7 +38,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
-from invites.errors import TransitionError
+from invites.errors import IllegalTransition
 
 FIRST: Final = "invitation"
 """The purpose of what eligibility starts; reminders will have purposes of their own."""
@@ -103,11 +103,11 @@ CANCELLABLE: Final = frozenset(state for state, event in TRANSITIONS if event is
 
 
 def after(state: EntryState, event: EntryEvent) -> EntryState:
-    """Give the next state. Raises :class:`TransitionError` where the table has none."""
+    """Give the next state. Raises :class:`IllegalTransition` where the table has none."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise TransitionError(state, event) from None
+        raise IllegalTransition(state, event) from None
 
 
 def drawing() -> str:

@@ -18,7 +18,7 @@ from invites.access_token import (
     unwrap,
     wrap,
 )
-from invites.errors import AccessTokenDoesNotOpenError
+from invites.errors import AccessTokenDoesNotOpen
 
 PEPPER = bytes(range(32))
 SALT = bytes(range(100, 132))
@@ -115,7 +115,7 @@ def test_a_wrapped_key_opens_with_its_pair_only() -> None:
         (bytes([wrapped[0] ^ 1]) + wrapped[1:], pair, PEPPER, SALT, 7),
     ]
     for arguments in wrong:
-        with pytest.raises(AccessTokenDoesNotOpenError):
+        with pytest.raises(AccessTokenDoesNotOpen):
             unwrap(*arguments)
 
 

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from invites import invitation
-from invites.errors import TransitionError
+from invites.errors import IllegalTransition
 from invites.invitation import CANCELLABLE, FINAL, TRANSITIONS, EntryEvent, EntryState, after, drawing, next_channel
 
 
@@ -26,7 +26,7 @@ def test_what_may_have_been_sent_is_never_cancelled_nor_released() -> None:
     assert {EntryState.QUEUED, EntryState.CLAIMED} == CANCELLABLE
     for state in (EntryState.SENDING, EntryState.UNKNOWN):
         for event in (EntryEvent.RELEASE, EntryEvent.CANCEL, EntryEvent.EXPIRE, EntryEvent.CLAIM):
-            with pytest.raises(TransitionError):
+            with pytest.raises(IllegalTransition):
                 after(state, event)
 
 
@@ -46,7 +46,7 @@ def test_unknown_is_queued_again_only_when_it_is_certain_that_nothing_was_sent()
 @pytest.mark.parametrize("state", sorted(FINAL))
 def test_nothing_leaves_a_final_state(state: EntryState) -> None:
     for event in EntryEvent:
-        with pytest.raises(TransitionError):
+        with pytest.raises(IllegalTransition):
             after(state, event)
 
 

@@ -1,0 +1,91 @@
+"""What a changed record means for invitations, in the transaction that changes it (SPEC 3.5, consequences).
+
+This runs for every batch of messages, on the way to their acknowledgments, so it is written to do nothing where nothing
+changed: a record is assessed as it was and as it is, and only a difference touches the database. A new record costs one
+row, all of a batch in one statement.
+
+Death, deletion, a merge, registration, a hold or an exclusion, and a changed date of birth *stop*: queued entries are
+cancelled and outstanding pairs end. An entry that is being sent cannot be unsent; its pair ends all the same. An
+invitation that was stopped before it left the house does not count as one, so that the person is invited once the hold
+is lifted or the date of birth is right.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from invites import outbox, repository
+from invites.eligibility import Assessment, Eligible, Ineligible, Reason, assess
+from invites.invitation import EntryState
+from invites.options import InviteOptions
+from invites.reassess import reassess
+from patient_records.bulk import Row
+from patient_records.model import PatientRecord
+from patient_records.ports import RecordChange
+
+NEW_DATE_OF_BIRTH: Final = "new_date_of_birth"
+"""Why a pair ended whose challenge has another answer now."""
+
+STOPPING: Final = frozenset(Reason) - {Reason.INVITED, Reason.NO_CONTACT, Reason.NO_DATE_OF_BIRTH, Reason.UNDER_AGE}
+"""Reasons that end what is under way. The others only keep a new invitation from starting."""
+
+
+class Consequences:
+    """Hears of changed records and keeps eligibility, outbox and pairs in step: the ``RecordChanges`` of this room."""
+
+    def __init__(self, options: InviteOptions) -> None:
+        self._options = options
+
+    def records_changed(self, connection: Connection, changes: Sequence[RecordChange], now: datetime) -> None:
+        """Bring eligibility up to date for all changes of a transaction, and stop what must be stopped."""
+        policy, today = self._options.policy, self._options.today(now)
+        rows: dict[int, Row] = {}
+        differing: dict[int, PatientRecord] = {}
+        stops: dict[str, set[int]] = defaultdict(set)
+        for change in changes:
+            record = change.after
+            found = assess(record, policy, today, invited=False)
+            if change.before is None:
+                rows[record.id] = repository.eligibility_row(record.id, record.organisation, found, today)
+                continue
+            was = assess(change.before, policy, today, invited=False)
+            stop = _stop(change, was, found)
+            if stop is not None:
+                stops[stop].add(record.id)
+            if stop is not None or _reasons(was) != _reasons(found):
+                differing[record.id] = record
+        for reason, ids in stops.items():
+            stop_records(connection, ids, reason, now)
+        repository.put_eligibility(connection, rows.values())
+        if differing:
+            reassess(connection, differing.values(), self._options, now)
+
+
+def stop_records(connection: Connection, record_ids: set[int], reason: str, now: datetime) -> None:
+    """Cancel what these people are still to be sent, and end every pair and invitation of theirs."""
+    cancelled = outbox.cancel_unsent(connection, record_ids, reason, now)
+    repository.end_undelivered(connection, cancelled, EntryState.CANCELLED.value, now)
+    repository.end_invitations_of(connection, record_ids, reason, now)
+    repository.end_tokens_of(connection, record_ids, reason, now)
+
+
+def _reasons(assessment: Assessment) -> tuple[Reason, ...]:
+    return () if isinstance(assessment, Eligible) else assessment.reasons
+
+
+def _stop(change: RecordChange, was: Assessment, found: Assessment) -> str | None:
+    """Why this change stops what is under way, if it does."""
+    if isinstance(found, Ineligible):
+        before = _reasons(was)
+        for reason in found.reasons:
+            if reason in STOPPING and reason not in before:
+                return reason.value
+    born = change.before.demographics.birth if change.before is not None else None
+    if born is not None and born != change.after.demographics.birth:
+        return NEW_DATE_OF_BIRTH
+    return None

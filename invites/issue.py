@@ -1,0 +1,148 @@
+"""Finding those who may be invited, and inviting them (SPEC 5.1, 5.3).
+
+A run walks the eligible in the order of their ids, a hundred to a transaction. In each transaction the records are
+locked first, then believed no longer: what the eligibility table says is how they were assessed when last they changed,
+so each is unsealed and assessed again. Several daemons may run at the same time: on PostgreSQL each passes over the
+records that another holds; on SQLite they take turns; and the business key refuses what slips through all of that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct, field
+from sqlalchemy import Connection
+
+from invites import repository
+from invites.eligibility import ELIGIBLE, Assessment, Eligible, Ineligible, Reason, assess
+from invites.enqueue import Draft, Enqueue
+from invites.invitation import FIRST
+from invites.options import InviteOptions
+from patient_records.errors import StorageConflict
+from patient_records.repository import OpenRecord, Records
+from patient_records.unit_of_work import Database
+
+_TRIES: Final = 3  # a batch that conflicts is done again with fresh eyes; one that always does waits for the next run
+
+
+class IssueReport(Struct):
+    """What one run did: invitations by channel, people found ineligible after all, batches given up to conflicts."""
+
+    issued: Counter[str] = field(default_factory=Counter)
+    ineligible: Counter[str] = field(default_factory=Counter)
+    conflicts: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many people were invited."""
+        return self.issued.total()
+
+
+class _Batch(Struct, frozen=True):
+    """One transaction's worth: the last id that was looked at, and what was found of each person."""
+
+    last: int
+    found: dict[int, Assessment]
+
+
+class Issue:
+    """Invites people. One object serves any number of runs."""
+
+    def __init__(self, database: Database, records: Records, enqueue: Enqueue, options: InviteOptions) -> None:
+        self._database = database
+        self._records = records
+        self._enqueue = enqueue
+        self._options = options
+
+    def run(
+        self,
+        *,
+        limit: int | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        progress: Callable[[int], None] = lambda _issued: None,
+    ) -> IssueReport:
+        """Invite everybody who may be invited, or the first ``limit``; ends early, between batches, when stopping.
+
+        ``progress`` hears after each batch how many were invited so far. Raises StorageUnavailable; what was committed
+        before that stays.
+        """
+        report = IssueReport()
+        for organisation in self._options.organisations:
+            after = 0
+            while not stopping():
+                size = min(self._options.issue_batch, (limit - report.total) if limit is not None else 1 << 30)
+                batch = self._batch_again(organisation, after, size, report) if size > 0 else None
+                if batch is None:
+                    break
+                after = batch.last
+                _count(report, batch.found.values())
+                progress(report.total)
+        return report
+
+    def _batch_again(self, organisation: str, after: int, size: int, report: IssueReport) -> _Batch | None:
+        """Do a batch, and again while it conflicts; a batch that always does is passed over until the next run."""
+        picked: list[int] = []
+        for _ in range(_TRIES):
+            try:
+                with self._database.begin() as connection:
+                    picked = repository.eligible_page(connection, organisation, after, size)
+                    found = self._invite(connection, picked)
+            except StorageConflict:
+                continue
+            return _Batch(picked[-1], found) if picked else None
+        report.conflicts += 1
+        return _Batch(picked[-1], {}) if picked else None
+
+    def _invite(self, connection: Connection, picked: list[int]) -> dict[int, Assessment]:
+        """Lock, look again, and invite, all in the caller's transaction; gives what was found of each person."""
+        opened = self._records.load_free(connection, picked)
+        states = repository.states_of(connection, opened)
+        people = [opened[id_] for id_ in sorted(opened) if states.get(id_) == ELIGIBLE]
+        if not people:
+            return {}
+        now = self._database.now(connection)
+        today = self._options.today(now)
+        invited = repository.invited_among(connection, [person.record.id for person in people])
+        found = {
+            person.record.id: assess(person.record, self._options.policy, today, invited=person.record.id in invited)
+            for person in people
+        }
+        drafts = self._drafts(connection, people, found)
+        self._enqueue(connection, drafts, now)
+        self._write_down(connection, people, found, now)
+        return found
+
+    def _drafts(self, connection: Connection, people: list[OpenRecord], found: dict[int, Assessment]) -> list[Draft]:
+        """Draft the invitation of each eligible person, by their first channel, numbered after any before it."""
+        numbers = repository.highest_numbers(connection, found, FIRST)
+        drafts = []
+        for person in people:
+            said = found[person.record.id]
+            if isinstance(said, Eligible):
+                number = numbers.get(person.record.id, 0) + 1
+                drafts.append(Draft(person, said.channels[0], FIRST, number))
+        return drafts
+
+    def _write_down(
+        self, connection: Connection, people: list[OpenRecord], found: dict[int, Assessment], now: datetime
+    ) -> None:
+        """Say of the invited that they are, and of the others why not."""
+        today = self._options.today(now)
+        invited = Ineligible((Reason.INVITED,))
+        rows = []
+        for person in people:
+            said = found[person.record.id]
+            becomes = invited if isinstance(said, Eligible) else said
+            rows.append(repository.eligibility_row(person.record.id, person.record.organisation, becomes, today))
+        repository.put_eligibility(connection, rows)
+
+
+def _count(report: IssueReport, found: Iterable[Assessment]) -> None:
+    for said in found:
+        if isinstance(said, Eligible):
+            report.issued[said.channels[0]] += 1
+        else:
+            report.ineligible[said.state] += 1

@@ -1,0 +1,173 @@
+"""Eligibility rows, access tokens and invitations: what is asked of them, always many at a time.
+
+The caller brings the transaction; nothing here commits, opens a record or decides. Outbox entries have a room of their
+own, :mod:`invites.outbox`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from invites.eligibility import ELIGIBLE, Assessment, Ineligible, Reason
+from invites.invitation import EntryState
+from invites.tables import access_tokens, eligibility, invitations
+from patient_records.bulk import BulkInsert, Row
+from patient_records.instants import from_micros, to_micros
+
+_PUT: Final = BulkInsert(
+    eligibility,
+    ("record_id", "organisation", "state", "reasons", "assessed_on"),
+    key=("record_id",),
+    update=("state", "reasons", "assessed_on"),
+)
+
+_STATES: Final = select(eligibility.c.record_id, eligibility.c.state).where(
+    eligibility.c.record_id.in_(bindparam("ids", expanding=True))
+)
+
+_PAGE: Final = (
+    select(eligibility.c.record_id)
+    .where(
+        eligibility.c.state == bindparam("state"),
+        eligibility.c.organisation == bindparam("organisation"),
+        eligibility.c.record_id > bindparam("after"),
+    )
+    .order_by(eligibility.c.record_id)
+    .limit(bindparam("size"))
+)
+
+_YESTERDAYS_PAGE: Final = _PAGE.where(eligibility.c.assessed_on < bindparam("today"))
+
+UNSENT: Final = (EntryState.CANCELLED.value, EntryState.EXPIRED.value)
+"""Why an invitation may have ended that never left the house: it is as if there had been none (SPEC 5.1)."""
+
+_INVITED: Final = (
+    select(invitations.c.record_id)
+    .where(
+        invitations.c.record_id.in_(bindparam("ids", expanding=True)),
+        func.coalesce(invitations.c.end_reason, "").not_in(UNSENT),
+    )
+    .distinct()
+)
+
+_NUMBERS: Final = (
+    select(invitations.c.record_id, func.max(invitations.c.number).label("number"))
+    .where(
+        invitations.c.record_id.in_(bindparam("ids", expanding=True)),
+        invitations.c.purpose == bindparam("purpose"),
+    )
+    .group_by(invitations.c.record_id)
+)
+
+_TOKEN_TIMES: Final = select(access_tokens.c.id, access_tokens.c.expires_at, access_tokens.c.ended_at).where(
+    access_tokens.c.id.in_(bindparam("ids", expanding=True))
+)
+
+_PURPOSES: Final = select(invitations.c.id, invitations.c.purpose).where(
+    invitations.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+class TokenTimes(Struct, frozen=True):
+    """Until when a pair lives, and whether it still does."""
+
+    expires_at: datetime
+    ended: bool
+
+
+def eligibility_row(record_id: int, organisation: str, assessment: Assessment, on: date) -> Row:
+    """Give the row of the eligibility table that says this."""
+    reasons = ",".join(assessment.reasons) if isinstance(assessment, Ineligible) else ""
+    return (record_id, organisation, assessment.state, reasons, on.isoformat())
+
+
+def put_eligibility(connection: Connection, rows: Iterable[Row]) -> None:
+    """Insert or replace rows of the eligibility table; each record once."""
+    _PUT.run(connection, list(rows))
+
+
+def states_of(connection: Connection, ids: Collection[int]) -> dict[int, str]:
+    """The stored state of each of these records."""
+    if not ids:
+        return {}
+    rows = connection.execute(_STATES, {"ids": list(ids)})
+    return {row.record_id: row.state for row in rows}
+
+
+def eligible_page(connection: Connection, organisation: str, after: int, size: int) -> list[int]:
+    """The next records, in the order of ids, that are down as eligible."""
+    page = {"state": ELIGIBLE, "organisation": organisation, "after": after, "size": size}
+    return list(connection.scalars(_PAGE, page))
+
+
+def under_age_page(connection: Connection, organisation: str, today: date, after: int, size: int) -> list[int]:
+    """The next records, in the order of ids, that were under age when last looked at, before today."""
+    page = {"state": Reason.UNDER_AGE.value, "organisation": organisation, "after": after, "size": size}
+    return list(connection.scalars(_YESTERDAYS_PAGE, {**page, "today": today.isoformat()}))
+
+
+def invited_among(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Those of these records that were invited: an invitation that was cancelled or expired unsent is none."""
+    return set(connection.scalars(_INVITED, {"ids": list(ids)})) if ids else set()
+
+
+def highest_numbers(connection: Connection, ids: Collection[int], purpose: str) -> dict[int, int]:
+    """The highest invitation number of each of these records for a purpose; those without one are left out."""
+    if not ids:
+        return {}
+    rows = connection.execute(_NUMBERS, {"ids": list(ids), "purpose": purpose})
+    return {row.record_id: row.number for row in rows}
+
+
+def purposes_of(connection: Connection, invitation_ids: Collection[int]) -> dict[int, str]:
+    """The purpose of each of these invitations."""
+    if not invitation_ids:
+        return {}
+    rows = connection.execute(_PURPOSES, {"ids": list(invitation_ids)})
+    return {row.id: row.purpose for row in rows}
+
+
+def token_times(connection: Connection, token_ids: Collection[int]) -> dict[int, TokenTimes]:
+    """Until when each of these pairs lives, and whether it ended before."""
+    if not token_ids:
+        return {}
+    rows = connection.execute(_TOKEN_TIMES, {"ids": list(token_ids)})
+    return {row.id: TokenTimes(from_micros(row.expires_at), row.ended_at is not None) for row in rows}
+
+
+def end_tokens_of(connection: Connection, record_ids: Collection[int], reason: str, now: datetime) -> None:
+    """End every outstanding pair of these records: what their wraps protected can be opened by nobody any more."""
+    if record_ids:
+        _end_tokens(connection, access_tokens.c.record_id.in_(list(record_ids)), reason, now)
+
+
+def end_tokens(connection: Connection, token_ids: Collection[int], reason: str, now: datetime) -> None:
+    """End these pairs; one that ended before keeps its reason."""
+    if token_ids:
+        _end_tokens(connection, access_tokens.c.id.in_(list(token_ids)), reason, now)
+
+
+def _end_tokens(connection: Connection, which: object, reason: str, now: datetime) -> None:
+    statement = update(access_tokens).where(which, access_tokens.c.ended_at.is_(None))  # type: ignore[arg-type]
+    connection.execute(statement.values(ended_at=to_micros(now), end_reason=reason, wrapped_key=None))
+
+
+def end_undelivered(connection: Connection, ids: Collection[int], reason: str, now: datetime) -> None:
+    """End these invitations for never having reached anybody, whatever was said of their end before."""
+    if ids:
+        ended_at = func.coalesce(invitations.c.ended_at, to_micros(now))
+        statement = update(invitations).where(invitations.c.id.in_(list(ids)))
+        connection.execute(statement.values(ended_at=ended_at, end_reason=reason))
+
+
+def end_invitations_of(connection: Connection, record_ids: Collection[int], reason: str, now: datetime) -> None:
+    """End all invitations of these records that did not end before."""
+    if record_ids:
+        statement = update(invitations).where(invitations.c.record_id.in_(list(record_ids)))
+        statement = statement.where(invitations.c.ended_at.is_(None))
+        connection.execute(statement.values(ended_at=to_micros(now), end_reason=reason))

@@ -1,0 +1,130 @@
+"""The tables of this room, on the same metadata as those of the records, so that one transaction spans both.
+
+In clear stands only what queries need: ids, states, times of events, counts (SPEC 4). The pair lies sealed in its
+outbox entry until that is final, and the record key in an access token is wrapped under the pair. All times are
+microseconds since 1970, UTC; days are ISO 8601 text. Rows are locked in one order everywhere: records, then these.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
+
+from patient_records.tables import metadata
+
+_ID: Final = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _only_where(condition: str) -> dict[str, Any]:
+    """Index only the rows of that condition: those that are still waiting for something."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+eligibility: Final = Table(
+    "eligibility",
+    metadata,
+    Column("record_id", _ID, primary_key=True, autoincrement=False),
+    Column("organisation", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("assessed_on", Text, nullable=False),
+    Index("eligibility_state", "state", "organisation", "record_id"),
+)
+"""For every person, whether they may be invited: ``state`` is "eligible" or the weightiest reason, ``reasons`` all of
+them, weightiest first, separated by commas."""
+
+access_tokens: Final = Table(
+    "access_tokens",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=False),
+    Column("record_id", BigInteger, nullable=False),
+    Column("organisation", Text, nullable=False),
+    Column("lookup", LargeBinary, nullable=False, unique=True),
+    Column("pepper_id", Text, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("wrapped_key", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", Text),
+    Column("wrong_answers", Integer, nullable=False),
+    Column("origin", Text, nullable=False),
+    Index("access_tokens_live", "record_id", **_only_where("ended_at IS NULL")),
+    Index("access_tokens_expiry", "expires_at", **_only_where("ended_at IS NULL")),
+)
+"""Every pair ever made. ``lookup`` finds it by its code; ``wrapped_key`` is deleted when it ends; ``wrong_answers``
+counts wrong dates of birth; ``origin`` says whether an invitation or an API call asked for it."""
+
+invitations: Final = Table(
+    "invitations",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=False),
+    Column("record_id", BigInteger, nullable=False),
+    Column("organisation", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("access_token_id", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", Text),
+    Index("invitations_business_key", "record_id", "purpose", "number", unique=True),
+)
+"""One pair issued to one person for one purpose; ``number`` counts within the purpose, from 1, for ever."""
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=False),
+    Column("invitation_id", BigInteger),
+    Column("access_token_id", BigInteger, nullable=False),
+    Column("record_id", BigInteger, nullable=False),
+    Column("organisation", Text, nullable=False),
+    Column("business_key", Text, nullable=False, unique=True),
+    Column("reference", Text, nullable=False, unique=True),
+    Column("channel", Text, nullable=False),
+    Column("provider", Text),
+    Column("state", Text, nullable=False),
+    Column("code", Text),
+    Column("due_at", BigInteger),
+    Column("lease_owner", Text),
+    Column("lease_until", BigInteger),
+    Column("attempt", Integer, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("sealed_payload", LargeBinary),
+    Column("sealed_request", LargeBinary),
+    Column("provider_reference", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("final_at", BigInteger),
+    Index("outbox_record", "record_id"),
+    Index("outbox_due", "channel", "due_at", **_only_where("state = 'queued'")),
+    Index("outbox_unknown", "channel", "due_at", **_only_where("state = 'unknown'")),
+    Index("outbox_leases", "lease_until", **_only_where("state IN ('claimed', 'sending')")),
+)
+"""What is to be sent. ``code`` says why the entry is where it is; ``attempt`` counts attempts and is the fence: whoever
+finishes an attempt must name its number. ``sealed_payload`` is the pair, ``sealed_request`` the rendered message of the
+current attempt; both are gone when the entry is final. An ``unknown`` entry without ``due_at`` waits for a person."""
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("outcome", Text),
+    Column("code", Text),
+    sqlite_with_rowid=False,
+)
+"""Every call of a provider; one without an outcome is under way, or its process died."""
+
+policy_walks: Final = Table(
+    "policy_walks",
+    metadata,
+    Column("organisation", Text, primary_key=True),
+    Column("policy", Text, nullable=False),
+    Column("through", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+)
+"""How far everybody was assessed anew under the current policy, so that a changed configuration reaches those whom no
+message touches: ``policy`` is its fingerprint, ``through`` the last record looked at."""
