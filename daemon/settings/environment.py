@@ -94,5 +94,7 @@ def _words(name: str, known: Mapping[str, KeyName]) -> tuple[str, str]:
         return "names a section, not a setting", f"Set one of its keys, {name}{JOINT}NAME"
     if _SERVICE_LINK.fullmatch(name):
         return "is no setting", "Remove it; where Kubernetes sets it, say enableServiceLinks: false in the pod"
-    near = difflib.get_close_matches(name, [variable for variable, key in known.items() if not key.listed], n=1)
-    return "is no setting", f"Did you mean {near[0]}?" if near else "Remove it, or see doorstep.toml for the names"
+    paths = [variable.removeprefix(PREFIX) for variable, key in known.items() if not key.listed]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), paths, n=1)
+    mend = f"Did you mean {PREFIX}{near[0]}?" if near else "Remove it, or see the reference configuration for the names"
+    return "is no setting", mend
