@@ -50,7 +50,7 @@ def _writing(delimiters: Delimiters) -> dict[int, str]:
     }
     if delimiters.truncation:
         names[delimiters.truncation] = "P"
-    names |= _CONTROLS
+    names |= _CONTROLS if "." not in names else {**_CONTROLS, "\n": "X0A"}
     if escape == NONE:
         return {ord(character): " " for character in names}
     return {ord(character): f"{escape}{name}{escape}" for character, name in names.items()}

@@ -39,7 +39,8 @@ NULL: Final = '""'
 MAX_REPETITIONS: Final = 200
 """Repetitions of a field that are looked at unless asked otherwise; the longest PID-3 of our corpus has 9."""
 
-_AROUND: Final = b" \t\r\n\0\x0b\x1c\xef\xbb\xbf"
+_BEHIND: Final = b" \t\r\n\0\x0b\x1c"
+_BEFORE: Final = _BEHIND + b"\xef\xbb\xbf"  # and the BOM; behind the message these bytes are letters
 _FIRST_FIELDS: Final = 64  # more than any segment of 2.9 has: one split does for all of them
 _ODD_START: Final = re.compile("\r(?:[ \t\0\x0b\x1c\ufeff]|[A-Z0-9]{0,2}[a-z])")
 _LOST_MSH: Final = re.compile(rb"MSH(?=[!-/:-@\[-`{-~])", re.IGNORECASE)
@@ -217,7 +218,7 @@ def read(raw: bytes, *, charset: str | None = None, default_charset: str | None 
     ``charset`` overrides what the message declares, ``default_charset`` serves where it declares nothing usable, both
     in any spelling that :func:`hl7_listener.charset.codec_for` knows. Raises :class:`Unreadable`, and nothing else.
     """
-    data = raw.strip(_AROUND)
+    data = raw.lstrip(_BEFORE).rstrip(_BEHIND)
     if data[:3].upper() != b"MSH":
         raise Unreadable("no_msh" if data else "empty", _salvaged(data))
     decoded = decode(data, _declared_charsets(data), override=charset, default=default_charset)
