@@ -235,11 +235,14 @@ def read(raw: bytes, *, charset: str | None = None, default_charset: str | None 
 def _declared_charsets(data: bytes) -> list[str]:
     """Read MSH-18 before the charset is known: whatever that is, it leaves ASCII alone."""
     line = data.partition(b"\r")[0].partition(b"\n")[0]
-    fields = line.split(data[3:4] or b"|", 18)
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        text = line.decode("latin-1")  # enough to find the field
+    fields = text.split(text[3:4] or "|", 18)
     if len(fields) < 18 or not fields[17]:  # noqa: PLR2004 (MSH-18 is the eighteenth piece)
         return []
-    names = fields[17].decode("latin-1")
-    return names.split(chr(data[5]), 4)[:4]  # there are eighteen pieces, so there is a sixth byte
+    return fields[17].split(text[5], 4)[:4]  # eighteen pieces, so there is a sixth character
 
 
 def _mended(text: str) -> str:

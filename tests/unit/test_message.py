@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hl7_listener.charset import codec_for
-from hl7_listener.delimiters import NONE, STANDARD, Delimiters
+from hl7_listener.delimiters import MAX_PARTS, NONE, STANDARD, Delimiters
 from hl7_listener.errors import Unreadable
 from hl7_listener.message import MAX_REPETITIONS, NULL, Message, Segment, read
 
@@ -219,6 +219,10 @@ def test_more_repetitions_than_the_limit_can_be_seen() -> None:
     assert len(segment.repetitions(1)) == MAX_REPETITIONS
     assert len(segment.repetitions(1, limit=3)) == 3
     assert segment.repetition_count(1) == 500
+
+
+def test_components_and_subcomponents_have_a_limit() -> None:
+    assert len(STANDARD.components("^" * 1000)) == len(STANDARD.subcomponents("&" * 1000)) == MAX_PARTS
 
 
 def test_a_field_beyond_any_real_segment_is_found() -> None:
