@@ -16,6 +16,7 @@ from typing import Final
 from invites.recipient.person_name import full_name, short_name, tidy
 from patient_records.model import Address, PersonName
 
+FEWEST: Final = 3
 LINES: Final = 7
 WIDTH: Final = 40
 
@@ -27,15 +28,25 @@ _POSTCODE: Final = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)\s*([0-9][A-Z]{2})")
 
 
 def fits_as_it_is(name: str, address: Address) -> bool:
-    """Whether name and address surely fit the window unfolded: a quick yes, or a no that means "try"."""
-    city, county, postcode, country = address.city, address.county, address.postcode, address.country
-    if 3 + len(address.lines) + bool(county) + bool(country) > LINES:
+    """Whether name and address surely make an envelope unfolded: a quick yes, or a no that means "try"."""
+    lines, city, county, postcode, country = (
+        address.lines, address.city, address.county, address.postcode, address.country
+    )  # fmt: skip
+    if 3 + len(lines) + bool(county) + bool(country) > LINES:
         return False
-    return len(max(name, city, county, postcode, country, *address.lines, key=len)) <= WIDTH
+    return len(max(name, city, county, postcode, country, *lines, key=len)) <= WIDTH and _differ(lines[0], postcode)
+
+
+def _differ(line: str, postcode: str) -> bool:
+    """Whether both are there, tidy, and surely not the same, so that with the name they are three lines."""
+    if not line.isprintable() or not postcode.isprintable() or "  " in line or "  " in postcode:
+        return False
+    line, postcode = line.strip(), postcode.strip()
+    return bool(line) and bool(postcode) and line.casefold() != postcode.casefold()
 
 
 def envelope(name: PersonName, address: Address) -> tuple[str, ...] | None:
-    """Give at most seven lines of at most 40 characters, the name first; None when it cannot be done."""
+    """Give three to seven lines of at most 40 characters, the name first; None when it cannot be done."""
     head = full_name(name)
     if len(head) > WIDTH:
         head = short_name(name)
@@ -55,7 +66,8 @@ def _fitted(
         if joined is None:
             return None
         middle = joined
-    return (*head, *middle, *tail)
+    lines = (*head, *middle, *tail)
+    return lines if len(lines) >= FEWEST else None
 
 
 def _address_lines(address: Address) -> list[str] | None:

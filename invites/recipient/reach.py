@@ -22,7 +22,9 @@ from patient_records.model import Demographics, Masked
 NO_MOBILE: Final = "no_mobile_number"
 NO_EMAIL: Final = "no_email_address"
 NO_NAME: Final = "no_name"
-TOO_LONG: Final = "address_too_long"
+UNFIT: Final = "address_unfit"
+"""It cannot be put on three to seven lines of 40 characters."""
+
 NO_SUCH_CHANNEL: Final = "no_such_channel"
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
@@ -68,7 +70,7 @@ def obstacle(demographics: Demographics, channel: str) -> str | None:
     address = postal_address(demographics.addresses)
     if isinstance(address, str):
         return address
-    return TOO_LONG if full_name(demographics.name) else NO_NAME
+    return UNFIT if full_name(demographics.name) else NO_NAME
 
 
 def _mobile(demographics: Demographics) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 _BASIC: Final = frozenset(
@@ -72,44 +73,35 @@ def transliterate(text: str) -> str:
 
 def units(text: str) -> int:
     """Give the text's length as a gateway counts it: septets, or 16-bit UCS-2 characters."""
-    return sum(_costs(text))
+    if is_gsm7(text):
+        return len(text) + sum(map(text.count, _EXTENSION))
+    return len(text.encode("utf-16-le")) // 2
 
 
 def parts(text: str) -> tuple[str, ...]:
     """Cut the text where a gateway would: one part, or several of 153 septets (67 characters in UCS-2)."""
-    single, room = _capacity(text)
-    costs = _costs(text)
-    if sum(costs) <= single:
-        return (text,)
-    cut: list[str] = []
-    start = used = 0
-    for at, cost in enumerate(costs):
-        if used + cost > room:
-            cut.append(text[start:at])
-            start, used = at, 0
-        used += cost
-    return (*cut, text[start:])
+    return tuple([text[start:end] for start, end in pairwise([0, *_cuts(text), len(text)])])
 
 
 def keep_whole(text: str, whole: Sequence[str]) -> str | None:
     """Pad the text so that none of these pieces straddles two parts; None when a piece is longer than a part."""
-    for piece in sorted(whole, key=text.find):
-        padded = _pushed(text, piece)
-        if padded is None:
-            return None
-        text = padded
+    cuts = _cuts(text)
+    for piece in sorted((piece for piece in whole if piece in text), key=text.find):
+        if _straddled(cuts, text.find(piece), piece):
+            padded = _pushed(text, piece)
+            if padded is None:
+                return None
+            text, cuts = padded, _cuts(padded)
     return text
 
 
 def _pushed(text: str, piece: str) -> str | None:
-    straddled = _straddled(text, piece)
-    if straddled is None:
-        return text
+    """Fill the part before the piece; by its whole line first, so that its label stays with it."""
     start = text.find(piece)
-    for at in (text.rfind("\n", 0, start), start):  # the whole line first, so that its label stays with the piece
+    for at in (text.rfind("\n", 0, start), start):
         if at > 0:
             padded = text[:at] + " " * _room_left(text, at + (text[at] == "\n")) + text[at:]
-            if _straddled(padded, piece) is None:
+            if not _straddled(_cuts(padded), padded.find(piece), piece):
                 return padded
     return None
 
@@ -117,21 +109,31 @@ def _pushed(text: str, piece: str) -> str | None:
 def _room_left(text: str, at: int) -> int:
     """How many blanks put before offset ``at`` make it the first of the next part."""
     _, room = _capacity(text)
-    used = 0
-    for cost in _costs(text)[:at]:
-        used = cost if used + cost > room else used + cost
-    return room - used
+    start = max((cut for cut in _cuts(text) if cut < at), default=0)
+    return room - sum(_costs(text)[start:at])
 
 
-def _straddled(text: str, piece: str) -> int | None:
-    """Give the offset of the cut that goes through the piece, or through the last place before a cut; else None."""
-    start = text.find(piece)
-    cut = 0
-    for part in parts(text)[:-1]:
-        cut += len(part)
-        if start < cut and start + len(piece) > cut - 1:
-            return cut
-    return None
+def _straddled(cuts: Sequence[int], start: int, piece: str) -> bool:
+    """Whether a cut goes through the piece, or the piece takes the last place before one."""
+    end = start + len(piece)
+    return any(start < cut <= end for cut in cuts)
+
+
+def _cuts(text: str) -> list[int]:
+    """Give the offsets at which the second and later parts begin."""
+    single, room = _capacity(text)
+    length = units(text)
+    if length <= single:
+        return []
+    if length == len(text):
+        return list(range(room, length, room))
+    cuts, used = [], 0
+    for at, cost in enumerate(_costs(text)):
+        if used + cost > room:
+            cuts.append(at)
+            used = 0
+        used += cost
+    return cuts
 
 
 def _capacity(text: str) -> tuple[int, int]:
@@ -139,9 +141,10 @@ def _capacity(text: str) -> tuple[int, int]:
 
 
 def _costs(text: str) -> list[int]:
+    """Give the places that each character takes: two from the extension table, and beyond the 16-bit plane."""
     if is_gsm7(text):
-        return [2 if character in _EXTENSION else 1 for character in text]
-    return [2 if character > "\uffff" else 1 for character in text]
+        return [1 + (character in _EXTENSION) for character in text]
+    return [1 + (character > "\uffff") for character in text]
 
 
 def _in_alphabet(character: str) -> str:

@@ -1,0 +1,120 @@
+"""The letter: one A4 page that a hospital would post, as PDF/UA-1.
+
+The wording is plain text (:mod:`invites.wording.letter_text`), the layout a typst file beside this module. All that is
+said goes to typst as data, a JSON text among its inputs, and is set as text: a name that looks like markup is printed
+as it is written. The same invitation gives the same bytes, for the one time in the file is the invitation's own.
+
+typst and segno are loaded with the first letter, for a doorstep that posts none should not carry them.
+"""
+
+from __future__ import annotations
+
+import io
+from importlib.resources import files
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from invites.channels.channel import LETTER, InvitationText, Refused, Request
+from invites.recipient import Recipient, full_name, obstacle, reachable
+from invites.wording.letter_text import Title, read_blocks
+from invites.wording.phrases import in_groups, in_words
+from invites.wording.wording import Wording
+
+if TYPE_CHECKING:
+    import typst
+
+UNPRINTABLE: Final = "letter_unprintable"
+"""typst would not set it: most often a name in a script that the embedded fonts do not have (PDF/UA-1 forbids blanks
+in the place of characters)."""
+
+_TEMPLATE: Final = "invitation/letter.txt"
+_QR_MASK: Final = 2
+"""Any of the eight is right; trying all for the prettiest takes 4.6 times as long."""
+
+
+class Letter:
+    """The letter channel. Its requests carry a PDF, and the envelope's lines as ``to``."""
+
+    kind = LETTER
+
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
+        self._press = Press()
+
+    def render(self, text: InvitationText) -> Request | Refused:
+        """Render the letter; refused without a postal address or a name, or when it cannot be printed."""
+        recipient = reachable(text.demographics, LETTER)
+        if recipient is None:
+            return Refused(obstacle(text.demographics, LETTER) or UNPRINTABLE)
+        pdf = self._press.pdf(self._said(text, recipient), qr_code(text.join_link), int(text.issued_at.timestamp()))
+        return Refused(UNPRINTABLE) if pdf is None else Request(LETTER, text.reference, recipient.to, pdf)
+
+    def _said(self, text: InvitationText, recipient: Recipient) -> bytes:
+        """Everything that the layout sets, as JSON."""
+        language = self._wording.language(_TEMPLATE, text.language)
+        code, token = in_groups(text.code), in_groups(text.token)
+        hospital, contact = text.organisation.name, text.organisation.contact
+        values = {
+            "name": full_name(text.demographics.name),
+            "hospital": hospital,
+            "contact": contact,
+            "link": text.join_link,
+            "page": text.join_page,
+            "code": code,
+            "token": token,
+            "expires": in_words(text.expires_on, language),
+        }
+        blocks = read_blocks(self._wording.say(_TEMPLATE, language, values))
+        title = next((block.text for block in blocks if isinstance(block, Title)), hospital)
+        return msgspec.json.encode(
+            {
+                "title": title,
+                "language": language,
+                "hospital": hospital,
+                "contact": contact,
+                "reference": text.reference,
+                "address": recipient.lines,
+                "codes": (code, token),
+                "blocks": blocks,
+            }
+        )
+
+
+class Press:
+    """typst with its fonts loaded once: about ten letters in the time that a new one takes for its first."""
+
+    def __init__(self) -> None:
+        self._layout = files("invites.channels").joinpath("letter_layout.typ").read_bytes()
+        self._compiler: typst.Compiler | None = None
+        self._turn = Lock()  # a compiler serves one caller at a time
+
+    def pdf(self, said: bytes, qr: str, made_at: int) -> bytes | None:
+        """Set a letter; None when typst refuses. ``made_at`` (seconds since 1970) is the only time in the file."""
+        import typst  # noqa: PLC0415 (loaded with the first letter)
+
+        with self._turn:
+            if self._compiler is None:
+                self._compiler = typst.Compiler(ignore_system_fonts=True)
+            try:
+                pdf = self._compiler.compile(
+                    input=self._layout,
+                    format="pdf",
+                    sys_inputs={"letter": said.decode(), "qr": qr},
+                    pdf_standards=["ua-1"],
+                    timestamp=made_at,
+                )
+            except typst.TypstError:  # its text quotes what was to be set
+                return None
+        return pdf if isinstance(pdf, bytes) else None
+
+
+def qr_code(link: str) -> str:
+    """Draw the link as a QR code (ISO/IEC 18004, error correction M) in SVG, without the quiet zone around it."""
+    import segno  # noqa: PLC0415 (loaded with the first letter)
+
+    drawn = io.BytesIO()
+    symbol = segno.make(link, error="m", micro=False, mask=_QR_MASK, boost_error=False)
+    symbol.save(drawn, kind="svg", border=0, xmldecl=False, svgclass=None, lineclass=None)
+    return drawn.getvalue().decode()
