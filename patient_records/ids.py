@@ -9,7 +9,6 @@ primary key refuses the transaction, and it is done again with new ids, like eve
 from __future__ import annotations
 
 import threading
-from base64 import b32encode
 from collections.abc import Callable
 from typing import Final
 
@@ -47,5 +46,5 @@ class IdSource:
             return made
 
     def opaque(self) -> str:
-        """Make an id for the outside: 128 random bits as 26 characters a to z, 2 to 7; it tells nothing."""
-        return b32encode(self._random_bytes(16)).decode("ascii").rstrip("=").lower()
+        """Make an id for the outside: 128 random bits as 32 hexadecimal digits; it tells nothing."""
+        return self._random_bytes(16).hex()
