@@ -356,19 +356,24 @@ class TestLibraries:
             lambda library: library.error("failed", exc_info=raised()),
             lambda library: library.error("failed", stack_info=True),
             lambda library: library.getChild(CANARY).error("a logger with a name"),
-            lambda _library: warnings.warn(CANARY, stacklevel=1),
         ],
     )
     def test_the_canary_does_not(
         self, lines: Lines, capsys: pytest.CaptureFixture[str], say: Callable[[logging.Logger], None]
     ) -> None:
+        say(self.library)
+        assert lines.only["event"] == "library_message"
+        assert WORD not in "".join(capsys.readouterr())
+
+    @pytest.mark.usefixtures("before")
+    def test_a_warning_is_a_librarys_word(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = Lines()
         with warnings.catch_warnings():
             warnings.simplefilter("always")
+            logs.configure(found.stream, json=True)
+            warnings.warn(CANARY, stacklevel=1)
             logging.captureWarnings(capture=False)
-            logging.captureWarnings(capture=True)
-            say(self.library)
-        logging.captureWarnings(capture=False)
-        assert lines.only["event"] == "library_message"
+        assert found.only["logger"] == "py.warnings"
         assert WORD not in "".join(capsys.readouterr())
 
     def test_a_level_of_its_own_is_rounded_down(self, lines: Lines) -> None:

@@ -115,6 +115,7 @@ class TestEnvironment:
     def test_a_secret_given_twice_is_a_fault(self, tmp_path: Path) -> None:
         (fault,) = faults(tmp_path, "", {"DOORSTEP_DATABASE__URL": "sqlite:///a", "DOORSTEP_DATABASE__URL__FILE": "b"})
         assert fault.key == "DOORSTEP_DATABASE__URL__FILE"
+        assert fault.wrong == "is given by DOORSTEP_DATABASE__URL too"
 
     def test_every_variable_that_the_reference_promises_is_read(self, tmp_path: Path) -> None:
         for key in key_names():
@@ -334,6 +335,7 @@ class TestSecrets:
         settings = loaded(tmp_path, f"[delivery.email.smtp]\npassword = {given}", {"THE_PASSWORD": CANARY})
         password = settings.delivery.email.smtp.password
         assert password.reveal() == CANARY
+        assert repr(password) == "<Secret ***>"
         assert CANARY not in f"{settings!r}{settings}{password!r}{password}{[password]}"
 
     def test_the_environment_may_point_to_a_file(self, tmp_path: Path) -> None:
