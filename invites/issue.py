@@ -20,6 +20,7 @@ from invites import repository
 from invites.eligibility import ELIGIBLE, Assessment, Eligible, Ineligible, Reason, assess
 from invites.enqueue import Draft, Enqueue
 from invites.invitation import FIRST
+from invites.legible import legible
 from invites.options import InviteOptions
 from patient_records.errors import StorageConflict
 from patient_records.repository import OpenRecord, Records
@@ -98,7 +99,7 @@ class Issue:
 
     def _invite(self, connection: Connection, picked: list[int]) -> dict[int, Assessment]:
         """Lock, look again, and invite, all in the caller's transaction; gives what was found of each person."""
-        opened = self._records.load_free(connection, picked)
+        opened = legible(self._records.load_free, connection, picked)
         states = repository.states_of(connection, opened)
         people = [opened[id_] for id_ in sorted(opened) if states.get(id_) == ELIGIBLE]
         if not people:

@@ -73,7 +73,13 @@ _START: Final = (
         provider=bindparam("by"),
         sealed_request=bindparam("request"),
         lease_until=bindparam("until"),
+        due_at=None,
     )
+)
+_PUT_OFF: Final = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("entry_id"), outbox.c.state == EntryState.UNKNOWN.value)
+    .values(due_at=bindparam("to_due"))
 )
 _ADD_ATTEMPTS: Final = BulkInsert(attempts, ("entry_id", "number", "started_at"))
 _END_ATTEMPT: Final = (
@@ -219,6 +225,13 @@ def move(connection: Connection, moves: Iterable[Move], now: datetime) -> None:
     for statement, rows in ((_MOVE_TO_QUEUE, queued), (_MOVE, waiting), (_MOVE_TO_END, final)):
         if rows:
             connection.execute(statement, rows)
+
+
+def wait_until(connection: Connection, due: dict[int, datetime | None]) -> None:
+    """Put off when these ``unknown`` entries are looked at again; None: never, they wait for a person."""
+    rows = [{"entry_id": entry_id, "to_due": maybe_micros(at)} for entry_id, at in due.items()]
+    if rows:
+        connection.execute(_PUT_OFF, rows)
 
 
 def answer(connection: Connection, answers: Iterable[Answered], now: datetime) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from invites.eligibility import ELIGIBLE, Assessment, Ineligible, Reason
 from invites.invitation import EntryState
-from invites.tables import access_tokens, eligibility, invitations
+from invites.tables import access_tokens, eligibility, invitations, policy_walks
 from patient_records.bulk import BulkInsert, Row
 from patient_records.instants import from_micros, to_micros
 
@@ -64,18 +64,30 @@ _NUMBERS: Final = (
     .group_by(invitations.c.record_id)
 )
 
-_TOKEN_TIMES: Final = select(access_tokens.c.id, access_tokens.c.expires_at, access_tokens.c.ended_at).where(
-    access_tokens.c.id.in_(bindparam("ids", expanding=True))
-)
+_TOKEN_TIMES: Final = select(
+    access_tokens.c.id, access_tokens.c.created_at, access_tokens.c.expires_at, access_tokens.c.ended_at
+).where(access_tokens.c.id.in_(bindparam("ids", expanding=True)))
 
 _PURPOSES: Final = select(invitations.c.id, invitations.c.purpose).where(
     invitations.c.id.in_(bindparam("ids", expanding=True))
 )
 
 
-class TokenTimes(Struct, frozen=True):
-    """Until when a pair lives, and whether it still does."""
+PAIR_EXPIRED: Final = "pair_expired"
+"""Why an invitation ended that was sent and not used in time."""
 
+_WALK: Final = BulkInsert(
+    policy_walks,
+    ("organisation", "policy", "through", "finished_at"),
+    key=("organisation",),
+    update=("policy", "through", "finished_at"),
+)
+
+
+class TokenTimes(Struct, frozen=True):
+    """From when to when a pair lives, and whether it ended before."""
+
+    created_at: datetime
     expires_at: datetime
     ended: bool
 
@@ -133,11 +145,14 @@ def purposes_of(connection: Connection, invitation_ids: Collection[int]) -> dict
 
 
 def token_times(connection: Connection, token_ids: Collection[int]) -> dict[int, TokenTimes]:
-    """Until when each of these pairs lives, and whether it ended before."""
+    """From when to when each of these pairs lives, and whether it ended before."""
     if not token_ids:
         return {}
     rows = connection.execute(_TOKEN_TIMES, {"ids": list(token_ids)})
-    return {row.id: TokenTimes(from_micros(row.expires_at), row.ended_at is not None) for row in rows}
+    return {
+        row.id: TokenTimes(from_micros(row.created_at), from_micros(row.expires_at), row.ended_at is not None)
+        for row in rows
+    }
 
 
 def end_tokens_of(connection: Connection, record_ids: Collection[int], reason: str, now: datetime) -> None:
@@ -171,3 +186,33 @@ def end_invitations_of(connection: Connection, record_ids: Collection[int], reas
         statement = update(invitations).where(invitations.c.record_id.in_(list(record_ids)))
         statement = statement.where(invitations.c.ended_at.is_(None))
         connection.execute(statement.values(ended_at=to_micros(now), end_reason=reason))
+
+
+def expire_tokens(connection: Connection, *, limit: int, now: datetime) -> int:
+    """End up to ``limit`` pairs whose life is over, and their invitations; gives how many."""
+    over = (access_tokens.c.ended_at.is_(None), access_tokens.c.expires_at <= to_micros(now))
+    rows = connection.execute(select(access_tokens.c.id, access_tokens.c.record_id).where(*over).limit(limit)).all()
+    if rows:
+        ids, record_ids = [row.id for row in rows], [row.record_id for row in rows]
+        end_tokens(connection, ids, EntryState.EXPIRED.value, now)
+        statement = update(invitations).where(
+            invitations.c.record_id.in_(record_ids),
+            invitations.c.access_token_id.in_(ids),
+            invitations.c.ended_at.is_(None),
+        )
+        connection.execute(statement.values(ended_at=to_micros(now), end_reason=PAIR_EXPIRED))
+    return len(rows)
+
+
+def walked_through(connection: Connection, organisation: str, policy: str) -> int | None:
+    """Up to which record everybody was assessed under this policy; 0 when none was, None when all were."""
+    row = connection.execute(select(policy_walks).where(policy_walks.c.organisation == organisation)).one_or_none()
+    if row is None or row.policy != policy:
+        return 0
+    return None if row.finished_at is not None else int(row.through)
+
+
+def note_walk(connection: Connection, organisation: str, policy: str, through: int | None, now: datetime) -> None:
+    """Note how far the walk has come; None: it is finished."""
+    finished_at = to_micros(now) if through is None else None
+    _WALK.run(connection, [(organisation, policy, through or 0, finished_at)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,12 +13,28 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from invites import tables
-from invites.channels.channel import Organisation
+from invites.channels.channel import (
+    SMS,
+    Accepted,
+    Channel,
+    InvitationText,
+    Organisation,
+    Outcome,
+    Provider,
+    Refused,
+    Request,
+    Settlement,
+    Unknown,
+)
 from invites.consequences import Consequences
+from invites.dispatch import Dispatch
 from invites.enqueue import Enqueue
+from invites.finish import Finish
 from invites.issue import Issue
 from invites.mint import Mint
-from invites.options import InviteOptions
+from invites.onward import Onward
+from invites.options import InviteOptions, Lane
+from invites.sweep import Sweep
 from patient_records.ids import IdSource
 from patient_records.instants import to_micros
 from patient_records.keys import KeyRing
@@ -79,6 +95,50 @@ def record(demographics: Demographics | None = None, **standing: object) -> Pati
 DEAD = Death((DeathReport("PAS|RX1", 0),))
 
 
+class PlainChannel:
+    """Renders anybody, as one line of text."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.refusing: str | None = None
+        self.texts: list[InvitationText] = []
+
+    def render(self, text: InvitationText) -> Request | Refused:
+        """Render, or refuse when told to."""
+        self.texts.append(text)
+        if self.refusing:
+            return Refused(self.refusing)
+        return Request(self.kind, text.reference, "somebody", f"{text.code} {text.token}".encode())
+
+
+class ScriptedProvider:
+    """Answers as it is told: ``outcome`` for every call, or each of ``script`` in turn first. Keeps what it was sent."""
+
+    def __init__(self, settlement: Settlement = Settlement.NEITHER, name: str = "scripted") -> None:
+        self.name = name
+        self.settlement = settlement
+        self.outcome: Outcome = Accepted("theirs")
+        self.script: list[Outcome | Exception] = []
+        self.found: Outcome = Unknown("not_told")
+        self.sent: list[Request] = []
+        self.searched: list[str] = []
+        self.before_answering: Callable[[], None] = lambda: None
+
+    def send(self, request: Request) -> Outcome:
+        """Note the request and answer."""
+        self.sent.append(request)
+        self.before_answering()
+        answer = self.script.pop(0) if self.script else self.outcome
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def search(self, reference: str) -> Outcome:
+        """Note the question and answer."""
+        self.searched.append(reference)
+        return self.found
+
+
 class House:
     """A database with people in it and all that invites them, wired as the daemon wires it."""
 
@@ -94,12 +154,31 @@ class House:
         self.enqueue = Enqueue(self.mint, self.ids, self.options)
         self.issue = Issue(self.database, self.records, self.enqueue, self.options)
         self.consequences = Consequences(self.options)
-        self.chance = random.Random(1).random
+        self.onward = Onward(self.records, self.enqueue, self.options)
+        self.finish = Finish(self.database, self.onward, self.options.retry, random.Random(1).random)
+        self.sweep = Sweep(self.database, self.records, self.onward, self.options)
+        self.lanes: list[Dispatch] = []
         metadata.create_all(self.database.engine)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close lanes and database."""
+        for lane in self.lanes:
+            lane.close()
         self.database.close()
+
+    def lane(self, provider: Provider, channel: Channel | None = None) -> Dispatch:
+        """Make the dispatcher of a lane, by default that of plain text messages."""
+        lane = Dispatch(
+            self.database,
+            self.records,
+            Lane(channel or PlainChannel(SMS), provider),
+            self.options,
+            onward=self.onward,
+            finish=self.finish,
+            ids=self.ids,
+        )
+        self.lanes.append(lane)
+        return lane
 
     def later(self, by: timedelta) -> None:
         """Put the database's clock forward."""

@@ -1,0 +1,171 @@
+"""One lane: the entries of one channel, from the outbox to its provider and back (SPEC 5.3).
+
+The way of a batch, and where it may break off:
+
+1. *claim* commits a lease. Dying after it: the lease lapses, the entries are free again.
+2. *prepare* re-checks and renders, outside any transaction. Dying here: the same.
+3. *mark* commits ``sending``, the attempt number and the sealed request. Dying after it: nobody knows, ``unknown``.
+4. *send* calls the provider from a few threads, with no transaction open.
+5. *finish* commits what came of it, behind the fence of the attempt number.
+
+Each lane has its own thread and its own senders, so a provider that hangs holds up nothing but its own channel. A call
+is only begun while the lease that covers it has at least half of its time left; what is not begun by then, or when the
+daemon stops, was certainly not sent and says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from msgspec import Struct, field
+from sqlalchemy import Connection, select
+
+from invites import outbox
+from invites.channels.channel import NotSent
+from invites.finish import Finish
+from invites.invitation import FINAL, EntryEvent, EntryState, after
+from invites.onward import Onward, Undelivered
+from invites.options import InviteOptions, Lane
+from invites.outbox import Move, OutboxEntry, Start
+from invites.prepare import Dropped, Prepare, Ready
+from invites.senders import NOT_BEGUN, Call, Senders
+from invites.settle import Settle
+from patient_records.ids import IdSource
+from patient_records.repository import Records
+from patient_records.tables import patient_records
+from patient_records.unit_of_work import POSTGRESQL, Database
+
+
+class DispatchReport(Struct):
+    """What one run of a lane did: outcomes by name, entries dropped by the re-check, unknown ones looked at."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    settled: int = 0
+
+
+class Dispatch:
+    """One lane. To be run by one thread at a time; :meth:`close` ends its senders."""
+
+    def __init__(
+        self,
+        database: Database,
+        records: Records,
+        lane: Lane,
+        options: InviteOptions,
+        *,
+        onward: Onward,
+        finish: Finish,
+        ids: IdSource,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._lane = lane
+        self._options = options
+        self._onward = onward
+        self._finish = finish
+        self._ids = ids
+        self._monotonic = monotonic
+        self._prepare = Prepare(database, records, lane, options)
+        self._senders = Senders(lane.channel.kind, options.senders)
+        self._settle = Settle(database, lane, options, prepare=self._prepare, senders=self._senders, finish=finish)
+
+    def run(self, stopping: Callable[[], bool] = lambda: False) -> DispatchReport:
+        """Settle what is unknown, then send all that is due; ends early, between batches, when stopping.
+
+        Raises StorageUnavailable; what was claimed by then is free again once its lease lapses.
+        """
+        report = DispatchReport()
+        while not stopping() and (looked_at := self._settle(self._may_begin(stopping))):
+            report.settled += looked_at
+        while not stopping() and self._batch(report, stopping):
+            pass
+        return report
+
+    def close(self) -> None:
+        """Wait for the calls that are under way, and end the threads."""
+        self._senders.close()
+
+    def _batch(self, report: DispatchReport, stopping: Callable[[], bool]) -> bool:
+        """Take one batch all the way; gives whether there was one."""
+        may_begin, owner = self._may_begin(stopping), self._ids.opaque()
+        entries = self._claim(owner)
+        prepared = self._prepare(entries) if entries and not stopping() else []
+        dropped = [said for said in prepared if isinstance(said, Dropped)]
+        ready = [said for said in prepared if isinstance(said, Ready)]
+        if stopping():
+            ready, dropped = [], [_given_back(entry) for entry in entries]
+        report.dropped.update(drop.code for drop in dropped)
+        send = self._lane.provider.send
+        calls = [
+            Call(each.entry, each.entry.attempt + 1, partial(send, each.request))
+            for each in self._mark(owner, ready, dropped)
+        ]
+        for group in self._senders.answers(calls, may_begin=may_begin, otherwise=NotSent(NOT_BEGUN)):
+            self._finish(group)
+            report.outcomes.update(type(answer.outcome).__name__.lower() for answer in group)
+        return bool(entries)
+
+    def _may_begin(self, stopping: Callable[[], bool]) -> Callable[[], bool]:
+        """Whether a call may still begin: half of the lease must be left to it, counted from before the claim."""
+        until = self._monotonic() + self._options.lease.total_seconds() / 2
+        return lambda: not stopping() and self._monotonic() < until
+
+    def _claim(self, owner: str) -> list[OutboxEntry]:
+        with self._database.begin() as connection:
+            return outbox.claim(
+                connection,
+                self._lane.channel.kind,
+                owner,
+                lease=self._options.lease,
+                limit=self._options.claim_batch,
+                now=self._database.now(connection),
+            )
+
+    def _mark(self, owner: str, ready: list[Ready], dropped: list[Dropped]) -> list[Ready]:
+        """Commit that the ready ones are being sent and what befell the dropped ones; gives those to be sent.
+
+        Records are locked before entries, here as everywhere. An entry whose lease was lost or whose record changed
+        since it was rendered is not sent: the first is somebody else's now, the second is queued again.
+        """
+        entries: list[Ready | Dropped] = [*ready, *dropped]
+        if not entries:
+            return []
+        with self._database.begin() as connection:
+            versions = _locked_versions(connection, [said.entry.record_id for said in entries])
+            people = self._onward.lock(connection, [drop.entry for drop in dropped if drop.rest is None])
+            held = outbox.still_claimed(connection, owner, [said.entry.id for said in entries])
+            now = self._database.now(connection)
+            mine = [each for each in ready if each.entry.id in held]
+            fresh = [each for each in mine if versions.get(each.entry.record_id) == each.version]
+            stale = [_given_back(each.entry) for each in mine if versions.get(each.entry.record_id) != each.version]
+            starts = [Start(each.entry, self._lane.provider.name, each.sealed_request) for each in fresh]
+            outbox.start(connection, starts, lease=self._options.lease, now=now)
+            drops = [drop for drop in dropped if drop.entry.id in held] + stale
+            outbox.move(connection, [_move(drop, now) for drop in drops], now)
+            ended = [Undelivered(drop.entry, after(EntryState.CLAIMED, drop.event)) for drop in drops]
+            self._onward.go_on(connection, [each for each in ended if each.state in FINAL], people, now)
+        return fresh
+
+
+def _given_back(entry: OutboxEntry) -> Dropped:
+    """Give an entry back to the queue, due at once."""
+    return Dropped(entry, EntryEvent.RELEASE, "given_back", timedelta(0))
+
+
+def _move(drop: Dropped, now: datetime) -> Move:
+    due_at = now + drop.rest if drop.rest is not None else None
+    return Move(drop.entry.id, EntryState.CLAIMED, drop.event, drop.code, due_at)
+
+
+def _locked_versions(connection: Connection, record_ids: list[int]) -> dict[int, int]:
+    """Lock these records and give their versions."""
+    table = patient_records
+    statement = select(table.c.id, table.c.version).where(table.c.id.in_(record_ids)).order_by(table.c.id)
+    if connection.dialect.name == POSTGRESQL:
+        statement = statement.with_for_update()
+    return {row.id: row.version for row in connection.execute(statement)}

@@ -1,0 +1,153 @@
+"""What an attempt came to, written down behind its fence (SPEC 5.3).
+
+Outcomes are finished many at a time, in one transaction. An answer counts if its attempt is still the entry's latest:
+also when the lease had lapsed meanwhile and the entry was called ``unknown``, for then the truth arrived late, but
+arrived. An answer to an attempt that was overtaken changes nothing. Those whose channel failed for certain go on to the
+next one in the same transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from invites import outbox
+from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Unknown
+from invites.invitation import FINAL, EntryEvent, EntryState, after
+from invites.onward import Onward, Undelivered
+from invites.outbox import Answered, Move, OutboxEntry
+from invites.retry import RetryPolicy, next_try
+from patient_records.errors import StorageConflict, StorageUnavailable
+from patient_records.unit_of_work import Database
+
+_PATIENCE: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
+"""Seconds before each new try of a commit: a conflict is over at once, a restarted PostgreSQL in some seconds."""
+
+_ENDING: Final = frozenset({EntryEvent.REFUSE, EntryEvent.GIVE_UP})
+
+
+class Answer(Struct, frozen=True):
+    """What the provider said of one attempt of one entry."""
+
+    entry: OutboxEntry
+    number: int
+    outcome: Outcome
+
+
+class _Step(Struct, frozen=True):
+    """What an answer means for its entry: the event, what the attempt's row says, and when it is looked at again."""
+
+    answer: Answer
+    event: EntryEvent
+    outcome: str
+    code: str | None = None
+    due_at: datetime | None = None
+    provider_reference: str | None = None
+
+    def move(self, state: EntryState) -> Move:
+        """The entry's move from the state that it is in."""
+        return Move(self.answer.entry.id, state, self.event, self.code, self.due_at, self.provider_reference)
+
+    @property
+    def answered(self) -> Answered:
+        """The end of the attempt's row."""
+        return Answered(self.answer.entry.id, self.answer.number, self.outcome, self.code)
+
+
+class Finish:
+    """Finishes attempts. One object serves any number of threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        onward: Onward,
+        retry: RetryPolicy,
+        chance: Callable[[], float],
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``chance`` gives numbers of [0, 1) for the back-off; ``pause`` waits so many seconds."""
+        self._database = database
+        self._pause = pause
+        self._onward = onward
+        self._retry = retry
+        self._chance = chance
+
+    def __call__(self, answers: Sequence[Answer]) -> None:
+        """Write down these answers and all that follows.
+
+        What a provider said is not to be had twice, so a database that cannot take it now is asked again for a while;
+        then StorageUnavailable or StorageConflict is raised, and the attempts are *unknown* once their lease lapses.
+        """
+        for wait in _PATIENCE:
+            try:
+                return self._once(answers)
+            except (StorageConflict, StorageUnavailable):
+                self._pause(wait)
+        return self._once(answers)
+
+    def _once(self, answers: Sequence[Answer]) -> None:
+        with self._database.begin() as connection:
+            now = self._database.now(connection)
+            steps = self._steps(connection, answers, now)
+            people = self._onward.lock(connection, [step.answer.entry for step in steps if step.event in _ENDING])
+            states = outbox.at_attempts(connection, {answer.entry.id: answer.number for answer in answers})
+            counted = [(step, states[step.answer.entry.id]) for step in steps if _counts(step, states)]
+            moved = [(step, state) for step, state in counted if not _nothing_learned(step, state)]
+            outbox.move(connection, [step.move(state) for step, state in moved], now)
+            outbox.wait_until(
+                connection, {s.answer.entry.id: s.due_at for s, state in counted if _nothing_learned(s, state)}
+            )
+            outbox.answer(connection, [step.answered for step, _ in counted], now)
+            self._onward.go_on(connection, _undelivered(moved), people, now)
+
+    def _steps(self, connection: Connection, answers: Sequence[Answer], now: datetime) -> list[_Step]:
+        waiting = [a.entry.id for a in answers if isinstance(a.outcome, NotSent | Unknown)]
+        began = outbox.first_attempts(connection, waiting)
+        return [self._step(answer, began.get(answer.entry.id, now), now) for answer in answers]
+
+    def _step(self, answer: Answer, began: datetime, now: datetime) -> _Step:
+        outcome = answer.outcome
+        match outcome:
+            case Accepted():
+                name = outcome.provider_reference
+                return _Step(answer, EntryEvent.ACCEPT, "accepted", provider_reference=name)
+            case Refused():
+                return _Step(answer, EntryEvent.REFUSE, "refused", outcome.code)
+            case NotSent():
+                due = self._next_try(answer, began, now, outcome)
+                return _Step(answer, EntryEvent.NOT_SENT if due else EntryEvent.GIVE_UP, "not_sent", outcome.code, due)
+            case Unknown():
+                return _Step(answer, EntryEvent.LOSE, "unknown", outcome.code, self._next_try(answer, began, now))
+
+    def _next_try(
+        self, answer: Answer, began: datetime, now: datetime, outcome: NotSent | None = None
+    ) -> datetime | None:
+        return next_try(
+            self._retry,
+            attempt=answer.number,
+            first_attempt_at=began,
+            now=now,
+            chance=self._chance,
+            not_before=outcome.retry_after if outcome else None,
+        )
+
+
+def _counts(step: _Step, states: dict[int, EntryState]) -> bool:
+    """Whether this attempt is still the entry's latest, and open."""
+    return states.get(step.answer.entry.id) in (EntryState.SENDING, EntryState.UNKNOWN)
+
+
+def _nothing_learned(step: _Step, state: EntryState) -> bool:
+    """Whether it was unknown, and is."""
+    return state is EntryState.UNKNOWN and step.event is EntryEvent.LOSE
+
+
+def _undelivered(moved: Sequence[tuple[_Step, EntryState]]) -> list[Undelivered]:
+    """Those that are over and certainly reached nobody: refused, or given up after a certain *not sent*."""
+    ended = [(step, after(state, step.event)) for step, state in moved if step.event in _ENDING]
+    return [Undelivered(step.answer.entry, state) for step, state in ended if state in FINAL]

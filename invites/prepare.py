@@ -1,0 +1,143 @@
+"""From claimed entries to messages that are ready to go: the late re-check, and the rendering (SPEC 5.3).
+
+Nothing here writes. The records are read as they are now, in one snapshot; each person is assessed again, their own
+invitation aside; the pair is opened and the message rendered and sealed. Rendering a letter takes milliseconds, so it
+happens with no transaction open. Each ready message remembers the version of the record that it was made from: marking
+it *sending* compares that under a lock, and a record that changed meanwhile sends its entry back to the queue.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from invites import repository
+from invites.channels.channel import InvitationText, Refused, Request
+from invites.eligibility import Ineligible, assess
+from invites.enqueue import pair_of
+from invites.invitation import EntryEvent
+from invites.legible import legible
+from invites.options import InviteOptions, Lane
+from invites.outbox import PAYLOAD, REQUEST, OutboxEntry
+from invites.repository import TokenTimes
+from patient_records.model import Demographics, Masked
+from patient_records.repository import OpenRecord, Records
+from patient_records.unit_of_work import Database
+
+FAULT_WAIT: Final = timedelta(minutes=10)
+"""How long an entry rests that cannot be prepared through a fault of ours (a key, a template): time to mend it."""
+
+_LANGUAGE_LENGTH: Final = 2  # ISO 639-1
+
+encode_request: Final = msgspec.msgpack.Encoder().encode
+decode_request: Final = msgspec.msgpack.Decoder(Request).decode
+
+
+class Ready(Masked, Struct, frozen=True):
+    """A message that may be sent, and the version of the record that it was made from."""
+
+    entry: OutboxEntry
+    version: int
+    request: Request
+    sealed_request: bytes
+
+
+class Dropped(Struct, frozen=True):
+    """An entry that is not to be sent now: what befalls it, and why. ``rest`` is for one that is queued again."""
+
+    entry: OutboxEntry
+    event: EntryEvent
+    code: str
+    rest: timedelta | None = None
+
+
+class Cleared(Struct, frozen=True):
+    """An entry that may be sent, with its person as they are now, and the times of their pair."""
+
+    entry: OutboxEntry
+    person: OpenRecord
+    token: TokenTimes
+
+
+class Prepare:
+    """Prepares the entries of one lane."""
+
+    def __init__(self, database: Database, records: Records, lane: Lane, options: InviteOptions) -> None:
+        self._database = database
+        self._records = records
+        self._channel = lane.channel
+        self._options = options
+
+    def __call__(self, entries: list[OutboxEntry]) -> list[Ready | Dropped]:
+        """Re-check and render each entry. Raises StorageUnavailable."""
+        return [said if isinstance(said, Dropped) else self._rendered(said) for said in self.recheck(entries)]
+
+    def recheck(self, entries: list[OutboxEntry]) -> list[Cleared | Dropped]:
+        """Only re-check each entry. Raises StorageUnavailable."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            tokens = repository.token_times(connection, [entry.access_token_id for entry in entries])
+            people = legible(self._records.load, connection, {entry.record_id for entry in entries})
+        return [self._checked(entry, people.get(entry.record_id), tokens, now) for entry in entries]
+
+    def _checked(
+        self, entry: OutboxEntry, person: OpenRecord | None, tokens: dict[int, TokenTimes], now: datetime
+    ) -> Cleared | Dropped:
+        """Clear this entry for sending, or say what keeps it."""
+        token = tokens.get(entry.access_token_id)
+        if person is None:
+            return Dropped(entry, EntryEvent.RELEASE, "record_does_not_open", FAULT_WAIT)
+        if person.record.organisation not in self._options.organisations:
+            return Dropped(entry, EntryEvent.RELEASE, "organisation_not_configured", FAULT_WAIT)
+        if entry.expires_at <= now:
+            return Dropped(entry, EntryEvent.EXPIRE, "expired")
+        if token is None or token.ended:
+            return Dropped(entry, EntryEvent.CANCEL, "pair_ended")
+        return self._obstacle(entry, person, now) or Cleared(entry, person, token)
+
+    def _obstacle(self, entry: OutboxEntry, person: OpenRecord, now: datetime) -> Dropped | None:
+        """Assess the person again, their own invitation aside."""
+        said = assess(person.record, self._options.policy, self._options.today(now), invited=False)
+        if isinstance(said, Ineligible):
+            return Dropped(entry, EntryEvent.CANCEL, said.state)
+        if entry.channel not in said.channels:
+            return Dropped(entry, EntryEvent.REFUSE, "no_contact")
+        return None
+
+    def _rendered(self, cleared: Cleared) -> Ready | Dropped:
+        entry, person = cleared.entry, cleared.person
+        try:
+            request = self._channel.render(self._text(cleared))
+        except Exception as fault:  # noqa: BLE001 (whatever one message does, the lane's others go out)
+            return Dropped(entry, EntryEvent.RELEASE, f"rendering_{type(fault).__name__}", FAULT_WAIT)
+        if isinstance(request, Refused):
+            return Dropped(entry, EntryEvent.REFUSE, request.code)
+        sealed = person.key.seal(encode_request(request), REQUEST, entry.id)
+        return Ready(entry, person.record.version, request, sealed)
+
+    def _text(self, cleared: Cleared) -> InvitationText:
+        """Put together what a message may say; the codes ride in the link's fragment, which reaches no server's log."""
+        entry, person = cleared.entry, cleared.person
+        pair = pair_of(person.key.open(entry.sealed_payload or b"", PAYLOAD, entry.id))
+        join_page = f"{self._options.public_url.rstrip('/')}/join"
+        return InvitationText(
+            reference=entry.reference,
+            organisation=self._options.organisations[person.record.organisation],
+            demographics=person.record.demographics,
+            code=pair.code,
+            token=pair.token,
+            join_link=f"{join_page}#c={pair.code}&t={pair.token}",
+            join_page=join_page,
+            expires_on=self._options.last_sure_day(cleared.token.expires_at),
+            issued_at=cleared.token.created_at,
+            language=_language(person.record.demographics),
+        )
+
+
+def _language(person: Demographics) -> str:
+    """PID-15 where it is an ISO 639-1 code; anything else is read as no wish."""
+    said = person.language.lower()
+    return said if len(said) == _LANGUAGE_LENGTH and said.isalpha() else ""
