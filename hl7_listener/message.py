@@ -64,7 +64,8 @@ class Segment(Masked):
     def _split_fields(self) -> list[str]:
         separator = self._delimiters.field
         fields = self._line.split(separator, self._split)
-        del fields[self._split :]  # what is beyond stays unsplit until it is asked for
+        if len(fields) > self._split:
+            fields.pop()  # what is beyond stays unsplit until it is asked for
         if fields[0] in {"MSH", "BHS", "FHS"}:
             fields.insert(1, separator)
         return fields
