@@ -57,7 +57,7 @@ def header_of(line: str, delimiters: Delimiters, charset: str) -> Header:
     """Read the MSH line of a message (no terminator in it). Never raises."""
     fields = line.split(delimiters.field, _FIELDS)[:_FIELDS]
     fields += [""] * (_FIELDS - len(fields))
-    _, _, mine, my_place, yours, your_place, stamp, _, kind, control, process, version, number, _, accept, application, _, codes = fields  # fmt: skip  # noqa: E501
+    _, _, mine, my_place, yours, your_place, stamp, _, kind, control, process, version, number, _, accept, application, _, codes = fields  # fmt: skip  # noqa: E501 (MSH-1 to MSH-18 in one row)
     component = delimiters.component
     parts = kind.split(component, 2)
     return Header(
