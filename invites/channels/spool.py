@@ -57,7 +57,11 @@ _CODES: Final = {
 
 
 class Spool:
-    """Writes each message to a file of its own below ``folder``. Raises OSError when that cannot be made."""
+    """Writes each message to a file of its own below ``folder``. Raises OSError when that cannot be made.
+
+    A folder that goes away later is not made again: it may be a disk that was unmounted, and what was written in its
+    place would be found by nobody. Sending is NotSent until it is back.
+    """
 
     name = "spool"
     settlement = Settlement.DEDUPLICATES

@@ -105,6 +105,7 @@ def test_no_letter_goes_to_a_prison(address: Address) -> None:
     Address(("NFA",), "Leeds"),
     Address(("N.F.A.",), "Leeds"),
     Address(("N/F/A",), "Leeds"),
+    Address(("N F A",), "Leeds"),
     Address(("No fixed abode",), "Leeds"),
     Address(("OF NO FIXED ADDRESS",), "Leeds"),
     Address(("Address not known",), "Leeds"),
@@ -160,8 +161,13 @@ def test_a_town_that_is_a_line_already_is_not_printed_twice() -> None:
 
 
 def test_a_town_alone_is_no_address() -> None:
-    assert envelope(Address(("Leeds",), "LEEDS")) is None
-    assert envelope(Address(("LS1 4AP",), "", "", "ls1  4ap")) is None
+    for address in (
+        Address(("Leeds",), "LEEDS"),
+        Address(("LS1 4AP",), "", "", "ls1  4ap"),
+        Address(("B",), "", "", "b"),
+    ):
+        assert usable_channels(Demographics(names=PATIENT.names, addresses=(address,)), CHANNELS) == ()
+        assert envelope(address) is None
 
 
 def test_the_country_stands_last_on_a_letter_abroad() -> None:
