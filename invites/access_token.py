@@ -104,11 +104,6 @@ def parse(code_field: str, token_field: str) -> AccessToken | Slips:
     return Slips(code_slip or _checked(code, CODE_SUM), token_slip or _checked(token, TOKEN_SUM))
 
 
-def in_groups(half: str) -> str:
-    """Show a code or token as it is printed: two groups of five."""
-    return f"{half[:5]} {half[5:]}"
-
-
 def lookup(code: str, pepper: bytes) -> bytes:
     """Give the 32 bytes by which a code is found: HMAC-SHA256 (RFC 2104) under the pepper."""
     return hmac.digest(pepper, code.encode("ascii"), "sha256")

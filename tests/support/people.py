@@ -112,7 +112,7 @@ class PlainChannel:
 
 
 class ScriptedProvider:
-    """Answers as it is told: ``outcome`` for every call, or each of ``script`` in turn first. Keeps what it was sent."""
+    """Answers as told: each of ``script`` in turn, then ``outcome`` for every call. Keeps what it was sent."""
 
     def __init__(self, settlement: Settlement = Settlement.NEITHER, name: str = "scripted") -> None:
         self.name = name
@@ -142,12 +142,12 @@ class ScriptedProvider:
 class House:
     """A database with people in it and all that invites them, wired as the daemon wires it."""
 
-    def __init__(self, url: str, options: InviteOptions | None = None) -> None:
+    def __init__(self, url: str, options: InviteOptions | None = None, ring: KeyRing | None = None) -> None:
         self.database = ShiftedDatabase(url)
         self.options = options or InviteOptions(
             {ORGANISATION: HOSPITAL}, "https://join.example", zone=ZoneInfo("Europe/London")
         )
-        self.ring = KeyRing([], {}).completed([ORGANISATION, "RX2"])
+        self.ring = ring or KeyRing([], {}).completed([ORGANISATION, "RX2"])
         self.ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
         self.records = Records(self.ring, self.ids)
         self.mint = Mint(self.ring, self.ids, os.urandom, self.options.lifetime)

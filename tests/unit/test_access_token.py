@@ -12,7 +12,6 @@ from invites.access_token import (
     Slip,
     Slips,
     draw,
-    in_groups,
     lookup,
     parse,
     unwrap,
@@ -72,7 +71,7 @@ def test_a_source_that_gives_mostly_unfair_bytes_is_asked_again() -> None:
     "spelling",
     [
         str.lower,
-        in_groups,
+        lambda half: f"{half[:5]} {half[5:]}",
         "-".join,
         lambda half: f"  {half[:5]}\u00a0{half[5:]}\n",
         lambda half: half.replace(half[4], f"{half[4]}\u2011", 1),
