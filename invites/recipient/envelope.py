@@ -2,7 +2,7 @@
 
 Print houses take three to seven lines (GOV.UK Notify, ``notifications_utils/postal_address.py``: MIN_LINES, MAX_LINES),
 the name first and the postcode last of a British address. A line holds 40 characters at the size that sorting machines
-read. Too long a line is folded at a blank; too many lines are made fewer by leaving out the county, which Royal Mail
+read. Too long a line is folded at a comma or a blank; too many lines are made fewer by leaving out the county, which Royal Mail
 does not need, and by joining short neighbours. What still does not fit is not sent: half an address is no address.
 """
 
@@ -83,8 +83,12 @@ def _folded(lines: list[str]) -> list[str] | None:
 
 
 def _wrapped(line: str) -> list[str]:
+    """Fold at the last comma that fits, where people would, else at blanks."""
     if len(line) <= WIDTH:
         return [line]
+    comma = line.rfind(", ", 0, WIDTH + 2)
+    if comma > 0:
+        return [line[:comma], *_wrapped(line[comma + 2 :])]
     return textwrap.wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 

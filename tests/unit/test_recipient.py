@@ -175,12 +175,14 @@ def test_the_country_stands_last_on_a_letter_abroad() -> None:
     assert lines == ("Ms Amara Okafor", "1 Rue Haute", "Lille", "59000", "FRANCE")
 
 
-def test_a_long_line_is_folded_at_a_blank() -> None:
-    lines = envelope(
-        Address(("The Old Coach House, Behind Saint Bartholomew Church, Upper Street",), "Leeds", "", "LS1 4AP")
-    )
-    assert lines is not None
-    assert lines[1:3] == ("The Old Coach House, Behind Saint", "Bartholomew Church, Upper Street")
+@pytest.mark.parametrize(("line", "folded"), [
+    ("The Old Coach House, 12 Rosemount Terrace", ("The Old Coach House", "12 Rosemount Terrace")),
+    ("The Old Coach House Behind Saint Bartholomew", ("The Old Coach House Behind Saint", "Bartholomew")),
+    ("a" * 40 + ", b", ("a" * 40, "b")),
+])  # fmt: skip
+def test_a_long_line_is_folded_where_people_would(line: str, folded: tuple[str, ...]) -> None:
+    lines = envelope(Address((line,), "Leeds", "", "LS1 4AP"))
+    assert lines == ("Ms Amara Okafor", *folded, "Leeds", "LS1 4AP")
 
 
 def test_too_many_lines_lose_the_county_and_then_join() -> None:
