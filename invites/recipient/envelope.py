@@ -2,8 +2,9 @@
 
 Print houses take three to seven lines (GOV.UK Notify, ``notifications_utils/postal_address.py``: MIN_LINES, MAX_LINES),
 the name first and the postcode last of a British address. A line holds 40 characters at the size that sorting machines
-read. Too long a line is folded at a comma or a blank; too many lines are made fewer by leaving out the county, which Royal Mail
-does not need, and by joining short neighbours. What still does not fit is not sent: half an address is no address.
+read. Too long a line is folded at a comma or a blank; too many lines are made fewer by leaving out the county, which
+Royal Mail does not need, and by joining short neighbours. What still does not fit is not sent: half an address is no
+address.
 """
 
 from __future__ import annotations
