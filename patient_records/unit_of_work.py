@@ -6,7 +6,7 @@ argument, so one transaction can carry a message, the record it changed and the 
 Durability is set here and nowhere else. SQLite runs in WAL with ``synchronous=FULL``: with NORMAL an acknowledged
 commit can be lost with the power. PostgreSQL runs with ``synchronous_commit=on``. On SQLite there is one writer at a
 time: the writers of this process queue on a lock rather than poll the file's, and other processes wait on
-``busy_timeout``.
+the driver's timeout.
 
 Errors of the driver become :class:`StorageUnavailable` (try again later) or :class:`StorageConflict` (do it again now).
 """
@@ -14,7 +14,9 @@ Errors of the driver become :class:`StorageUnavailable` (try again later) or :cl
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -37,10 +39,10 @@ _NOW: Final = {
     POSTGRESQL: text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"),
 }
 
+_BUSY_SECONDS: Final = 15
+
 _SQLITE_PRAGMAS: Final = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA busy_timeout = 15000",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA secure_delete = ON",  # what is shredded is overwritten in the file, too
     "PRAGMA cache_size = -16384",  # 16 MiB a connection
@@ -56,7 +58,7 @@ class Database:
         self.dialect = parsed.get_backend_name()
         if self.dialect == SQLITE:
             _make_folder(parsed.database)
-            connect_args: dict[str, Any] = {"check_same_thread": False, "timeout": 15}
+            connect_args: dict[str, Any] = {"check_same_thread": False, "timeout": _BUSY_SECONDS}
         else:
             options = "-c synchronous_commit=on -c timezone=UTC"
             connect_args = {"connect_timeout": 5, "options": options, "application_name": "doorstep"}
@@ -111,9 +113,27 @@ def _make_folder(database: str | None) -> None:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
     cursor = connection.cursor()
+    _switch_to_wal(cursor)
     for pragma in _SQLITE_PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Put the file into WAL, where it stays; only the very first connection to a new file has anything to do.
+
+    While another process does the same, SQLite refuses at once: its busy timeout does not reach this statement.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
