@@ -1,0 +1,194 @@
+"""The composition root: the one place where everything meets everything.
+
+:func:`build` turns a configuration into a :class:`House`, whole and not yet running; lower code receives what it needs
+and never looks it up. Commands that only read or work for a moment (``explain``, ``invite``) build the same house and
+start none of its engines.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from sqlalchemy import func, select
+
+from daemon import migrate
+from daemon.listener_telemetry import ListenerTelemetry
+from daemon.metrics import Metrics
+from daemon.settings import Settings
+from daemon.settings import sections as configured
+from hl7_listener.batch import Stores
+from hl7_listener.options import ListenerOptions
+from invites.channels import composition
+from invites.channels.channel import Organisation
+from invites.channels.spool import Spool
+from invites.consequences import Consequences
+from invites.dispatch import Dispatch
+from invites.eligibility import Policy
+from invites.enqueue import Enqueue
+from invites.finish import Finish
+from invites.issue import Issue
+from invites.mint import Mint
+from invites.onward import Onward
+from invites.options import InviteOptions, Lane
+from invites.retry import RetryPolicy
+from invites.sweep import Sweep
+from patient_records import tables
+from patient_records.errors import KeyFault
+from patient_records.ids import IdSource
+from patient_records.journal import Journal
+from patient_records.keys import KeyRing, open_key_ring
+from patient_records.repository import Records
+from patient_records.unit_of_work import Database
+
+
+def utc_now() -> datetime:
+    """The time, aware, UTC: the clock that is handed to everything that needs one."""
+    return datetime.now(UTC)
+
+
+class House(Struct, frozen=True):
+    """Everything that works in one process, put together from one configuration."""
+
+    settings: Settings
+    database: Database
+    ring: KeyRing
+    ids: IdSource
+    records: Records
+    journal: Journal
+    invite_options: InviteOptions
+    stores: Stores
+    issue: Issue
+    sweep: Sweep
+    lanes: tuple[Lane, ...]
+    onward: Onward
+    finish: Finish
+    metrics: Metrics
+    telemetry: ListenerTelemetry
+
+    def listeners(self) -> tuple[ListenerOptions, ...]:
+        """What each configured listener is told."""
+        return tuple(_listener(listener) for listener in self.settings.listeners)
+
+    def dispatches(self) -> tuple[Dispatch, ...]:
+        """One dispatcher for each lane; each owns threads, to be ended by its ``close``."""
+        return tuple(
+            Dispatch(
+                self.database,
+                self.records,
+                lane,
+                self.invite_options,
+                onward=self.onward,
+                finish=self.finish,
+                ids=self.ids,
+            )
+            for lane in self.lanes
+        )
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def build(settings: Settings) -> House:
+    """Open the database and the key file and put everything together.
+
+    Raises :class:`StorageUnavailable` when the database is not there, :class:`SchemaBehind` when it must be migrated
+    first, :class:`KeyFault` when a key is missing or wrong.
+    """
+    database = Database(settings.database.url.reveal())
+    migrate.require_head(database, migrate_on_start=settings.database.migrate_on_start)
+    codes = [organisation.code for organisation in settings.all_organisations]
+    with database.begin() as connection:
+        ring = open_key_ring(settings.keys.file, connection, codes, utc_now())
+    _require_known_organisations(database, ring)
+    ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
+    records = Records(ring, ids)
+    journal = Journal(ring)
+    options = _invite_options(settings)
+    enqueue = Enqueue(Mint(ring, ids, os.urandom, options.lifetime), ids, options)
+    onward = Onward(records, enqueue, options)
+    metrics = Metrics()
+    return House(
+        settings=settings,
+        database=database,
+        ring=ring,
+        ids=ids,
+        records=records,
+        journal=journal,
+        invite_options=options,
+        stores=Stores(records, journal, ids, Consequences(options)),
+        issue=Issue(database, records, enqueue, options),
+        sweep=Sweep(database, records, onward, options),
+        lanes=_lanes(settings),
+        onward=onward,
+        finish=Finish(database, onward, options.retry, random.SystemRandom().random),
+        metrics=metrics,
+        telemetry=ListenerTelemetry(metrics),
+    )
+
+
+def _require_known_organisations(database: Database, ring: KeyRing) -> None:
+    """A key that is missing for an organisation with records stops the start, not the first message (SPEC 2)."""
+    table = tables.patient_records
+    with database.read() as connection:
+        used = connection.scalars(select(func.distinct(table.c.key_id))).all()
+    have = {key.key_id for key in ring.keys}
+    lost = sorted(set(used) - have)
+    if lost:
+        raise KeyFault(f"records are sealed under {', '.join(lost)}, which the key file lacks: restore the right one")
+
+
+def _listener(listener: configured.Listener) -> ListenerOptions:
+    return ListenerOptions(
+        name=listener.name,
+        host=listener.host,
+        port=listener.port,
+        organisation=listener.organisation,
+        timezone=ZoneInfo(listener.timezone),
+        charset=listener.charset or None,
+        default_charset=listener.default_charset or None,
+        validation=listener.validation,
+        verify_status=listener.verify_status,
+        processing_ids=tuple(listener.processing_ids),
+        held=listener.held,
+        both_acknowledgments=listener.enhanced == "both",
+        always_acknowledge=listener.always_acknowledge,
+        on_storage_failure=listener.on_storage_failure,
+        max_frame_bytes=listener.max_frame_bytes,
+        frame_deadline=listener.frame_deadline,
+        idle_timeout=listener.idle_timeout,
+        max_connections=listener.max_connections,
+        byte_budget=listener.byte_budget,
+        allow=tuple(listener.allow),
+    )
+
+
+def _invite_options(settings: Settings) -> InviteOptions:
+    invitations, delivery = settings.invitations, settings.delivery
+    return InviteOptions(
+        organisations=_organisations(settings.all_organisations),
+        public_url=settings.join.public_url,
+        policy=Policy(minimum_age=invitations.minimum_age, channels=tuple(invitations.channels)),
+        lifetime=timedelta(days=invitations.lifetime_days),
+        retry=RetryPolicy(delivery.first_retry, delivery.give_up_after),
+        lease=delivery.lease,
+        issue_batch=invitations.batch,
+        zone=ZoneInfo(settings.organisation.timezone),
+    )
+
+
+def _organisations(organisations: Iterable[configured.Organisation]) -> dict[str, Organisation]:
+    return {one.code: Organisation(one.code, one.name, one.contact) for one in organisations}
+
+
+def _lanes(settings: Settings) -> tuple[Lane, ...]:
+    """One lane for each allowed channel. Every provider is the spool; others take its place in ``delivery``."""
+    channels = composition.build(sender="")
+    spool = Spool(settings.delivery.spool.folder)
+    return tuple(Lane(channels[kind], spool) for kind in settings.invitations.channels)

@@ -1,0 +1,58 @@
+"""What several commands have in common: where the configuration is, and how a failure is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from daemon.settings import ConfigurationFaults, Settings, for_people, load
+from patient_records.errors import KeyFault, RecordsError, SchemaBehind, StorageUnavailable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def config_option(function: F) -> F:
+    """``--config FILE`` after the command's name, too, where most people type it."""
+    return click.option(
+        "--config",
+        "config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The configuration file (default: $DOORSTEP_CONFIG, else ./doorstep.toml, else built-in defaults).",
+    )(function)
+
+
+def settings_of(context: click.Context, config: Path | None, *, serving: bool = False) -> Settings:
+    """Load the configuration, or end with all of its faults."""
+    path = config or context.find_root().obj
+    try:
+        return load(path, os.environ, serving=serving)
+    except ConfigurationFaults as error:
+        click.echo(for_people(error.faults), err=True)
+        raise click.exceptions.Exit(1) from None
+
+
+@contextlib.contextmanager
+def failures_told() -> Iterator[None]:
+    """Turn the failures that an operator can mend into a sentence and exit status 1."""
+    try:
+        yield
+    except (KeyFault, SchemaBehind) as error:
+        raise click.ClickException(str(error)) from None
+    except StorageUnavailable as error:
+        raise click.ClickException(
+            f"the database is not there or cannot be used now ({error.code}): "
+            "is it running, is database.url right, is there room on the disk?"
+        ) from None
+    except RecordsError as error:
+        raise click.ClickException(f"{error}: nothing was changed") from None
+
+
+def on_a_terminal() -> bool:
+    """Whether a progress bar makes sense."""
+    return sys.stderr.isatty()

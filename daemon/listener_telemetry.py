@@ -1,0 +1,135 @@
+"""The listener's telemetry, kept: counters, and one log line for each message's end.
+
+A line has the journal's id of the message, which also finds it in ``doorstep explain``; whatever is logged of it later
+carries the same id. Values that come from a sender (MSH-3, 4 and 10) only pass the allow list in plain characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from daemon.metrics import Metrics
+from hl7_listener.arrival import Settled
+from patient_records.instants import to_micros
+
+_QUIET: Final = frozenset({"applied", "duplicate", "ignored", "stale"})
+_NOT_A_CODE: Final = re.compile(r"[^a-z0-9]+")
+
+
+class SenderActivity(Struct):
+    """When a sender was first and last heard in this run, and how often. Times in microseconds, UTC."""
+
+    first_at: int
+    last_at: int
+    messages: int = 0
+
+
+class ListenerTelemetry:
+    """Implements :class:`hl7_listener.telemetry.Telemetry`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._log = structlog.get_logger("listener")
+        self._lock = Lock()
+        self._senders: dict[tuple[str, str], SenderActivity] = {}
+        self._observers: list[Callable[[Sequence[Settled]], None]] = []
+
+    def listen(self, observer: Callable[[Sequence[Settled]], None]) -> None:
+        """Have somebody else see each batch after its commit; quick, and never raising, like everything here."""
+        self._observers.append(observer)
+
+    def connected(self, listener: str, change: int) -> None:
+        """Count connections; a probe that connects and leaves is no event, so there is no line for one."""
+        self._metrics.connections.labels(listener).inc(change)
+
+    def refused_connection(self, listener: str, reason: str) -> None:
+        """Count and say that a connection was turned away."""
+        self._metrics.connections_refused.labels(listener, reason).inc()
+        self._log.warning("connection_refused", listener=listener, reason=reason)
+
+    def received(self, listener: str, octets: int) -> None:
+        """Count bytes."""
+        self._metrics.received_bytes.labels(listener).inc(octets)
+
+    def skipped(self, listener: str, octets: int) -> None:
+        """Count fillers."""
+        self._metrics.skipped_bytes.labels(listener).inc(octets)
+
+    def limited(self, listener: str, reason: str) -> None:
+        """Count and say that a limit acted."""
+        self._metrics.limits.labels(listener, reason).inc()
+        self._log.warning("limit", listener=listener, reason=reason)
+
+    def committed(self, settled: Sequence[Settled], seconds: float) -> None:
+        """Count a batch and give each of its messages its line."""
+        self._metrics.batch_messages.observe(len(settled))
+        self._metrics.commit_seconds.observe(seconds)
+        counted: dict[tuple[str, str, str], int] = {}
+        for one in settled:
+            key = (one.arrival.listener.name, str(one.outcome), one.code or "none")
+            counted[key] = counted.get(key, 0) + 1
+            self._heard(one)
+            self._line(one)
+        for (listener, outcome, code), count in counted.items():
+            self._metrics.messages.labels(listener, outcome).inc(count)
+            self._metrics.answers.labels(listener, code).inc(count)
+            self._metrics.sender_last_message.labels(listener).set_to_current_time()
+        for observer in self._observers:
+            observer(settled)
+
+    def storage_failed(self, code: str, arrivals: int) -> None:
+        """Count and say that a batch was not stored."""
+        self._metrics.storage_failures.labels(code).inc()
+        self._log.error("storage_failed", error_code=code, batch=arrivals)
+
+    def internal_error(self, error: BaseException) -> None:
+        """Count and say a fault of ours; the exception is reduced to its type and place by the log."""
+        self._metrics.internal_errors.labels("ingest").inc()
+        self._log.error("internal_error", exc_info=error)
+
+    def senders(self) -> dict[tuple[str, str], SenderActivity]:
+        """What each (listener, sender) did in this run."""
+        with self._lock:
+            return {key: SenderActivity(one.first_at, one.last_at, one.messages) for key, one in self._senders.items()}
+
+    def _heard(self, settled: Settled) -> None:
+        arrival = settled.arrival
+        if not arrival.event:
+            return
+        at = to_micros(arrival.received_at)
+        with self._lock:
+            activity = self._senders.setdefault((arrival.listener.name, arrival.sender), SenderActivity(at, at))
+            activity.last_at = at
+            activity.messages += 1
+
+    def _line(self, settled: Settled) -> None:
+        arrival = settled.arrival
+        told = {
+            "trigger": arrival.header.trigger,
+            "control_id": arrival.header.control_id,
+            "sender": arrival.sender if arrival.event else "",
+            "reason": _as_code(settled.reason),
+            "record_id": str(settled.record_id or ""),
+        }
+        speak = self._log.info if settled.outcome in _QUIET else self._log.warning
+        speak(
+            "message",
+            message_id=str(settled.journal_id),
+            listener=arrival.listener.name,
+            outcome=str(settled.outcome),
+            bytes=len(arrival.raw),
+            **{key: value for key, value in told.items() if value},
+        )
+
+
+@lru_cache(maxsize=1024)
+def _as_code(reason: str) -> str:
+    """A reason of ours (never a sender's text) in the form that the log takes."""
+    return _NOT_A_CODE.sub("_", reason.lower()).strip("_")[:64]
