@@ -122,7 +122,7 @@ class ScriptedProvider:
         self.found: Outcome = Unknown("not_told")
         self.sent: list[Request] = []
         self.searched: list[str] = []
-        self.before_answering: Callable[[], None] = lambda: None
+        self.before_answering: Callable[[], object] = lambda: None
 
     def send(self, request: Request) -> Outcome:
         """Note the request and answer."""

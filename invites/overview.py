@@ -1,0 +1,215 @@
+"""Looking at invitations without touching them: numbers for ``status``, the dry run, one person for ``explain``.
+
+Only codes, counts and times come out of here. The dry run unseals each eligible person, as issuing would, for the
+channel depends on what only the sealed record knows; everybody else is counted by their stored reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Final
+
+from msgspec import Struct, field
+from sqlalchemy import Connection, func, select
+
+from invites import repository
+from invites.eligibility import ELIGIBLE, Eligible, Reason, assess
+from invites.invitation import EntryState
+from invites.legible import legible
+from invites.options import InviteOptions
+from invites.tables import access_tokens, attempts, eligibility, invitations, outbox
+from patient_records.instants import from_micros, maybe_instant
+from patient_records.model import PatientRecord
+from patient_records.repository import Records
+from patient_records.unit_of_work import Database
+
+_PAGE: Final = 500
+
+
+class InviteStatus(Struct, frozen=True):
+    """Where everybody and everything stands.
+
+    ``people`` by eligibility state, ``entries`` by channel and state; ``oldest_waiting`` is when the oldest entry was
+    made that is neither final nor unknown; ``for_a_person`` counts unknown entries that nobody can settle but staff.
+    """
+
+    people: dict[str, int]
+    entries: dict[str, dict[str, int]]
+    oldest_waiting: datetime | None
+    for_a_person: int
+    live_pairs: int
+
+
+class Forecast(Struct):
+    """What an issue run would do now: invitations by channel, and everybody else by the reason why not."""
+
+    by_channel: Counter[str] = field(default_factory=Counter)
+    why_not: Counter[str] = field(default_factory=Counter)
+
+
+class AttemptStory(Struct, frozen=True):
+    """One call of a provider; without an outcome it is under way, or its process died."""
+
+    number: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    code: str | None
+
+
+class InvitationStory(Struct, frozen=True):
+    """One invitation and its way out; ``state`` and ``code`` are its outbox entry's."""
+
+    purpose: str
+    number: int
+    channel: str
+    state: str
+    code: str | None
+    created_at: datetime
+    due_at: datetime | None
+    pair_expires_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+    attempts: list[AttemptStory]
+
+
+class ReasonStory(Struct, frozen=True):
+    """A reason why a person is not invited, as a code and for humans."""
+
+    code: str
+    sentence: str
+
+
+class PersonStory(Struct, frozen=True):
+    """Why a person was invited, or why not yet, and every invitation and attempt, oldest first."""
+
+    state: str
+    eligible: bool
+    reasons: list[ReasonStory]
+    assessed_on: str | None
+    invitations: list[InvitationStory]
+
+
+def status(connection: Connection) -> InviteStatus:
+    """Count where everybody and everything stands."""
+    entries: dict[str, dict[str, int]] = {}
+    grouped = select(outbox.c.channel, outbox.c.state, func.count()).group_by(outbox.c.channel, outbox.c.state)
+    for channel, state, count in connection.execute(grouped):
+        entries.setdefault(channel, {})[state] = count
+    waiting = outbox.c.state.in_([EntryState.QUEUED.value, EntryState.CLAIMED.value, EntryState.SENDING.value])
+    unknown = (outbox.c.state == EntryState.UNKNOWN.value, outbox.c.due_at.is_(None))
+    live = access_tokens.c.ended_at.is_(None)
+    return InviteStatus(
+        people=people_by_state(connection),
+        entries=entries,
+        oldest_waiting=maybe_instant(connection.scalar(select(func.min(outbox.c.created_at)).where(waiting))),
+        for_a_person=connection.scalar(select(func.count()).select_from(outbox).where(*unknown)) or 0,
+        live_pairs=connection.scalar(select(func.count()).select_from(access_tokens).where(live)) or 0,
+    )
+
+
+def people_by_state(connection: Connection, organisation: str | None = None) -> dict[str, int]:
+    """Count people by eligibility state, of one organisation or of all."""
+    statement = select(eligibility.c.state, func.count()).group_by(eligibility.c.state)
+    if organisation is not None:
+        statement = statement.where(eligibility.c.organisation == organisation)
+    return {state: count for state, count in connection.execute(statement)}  # noqa: C416 (a row is no pair to mypy)
+
+
+def forecast(database: Database, records: Records, options: InviteOptions) -> Forecast:
+    """Say what an issue run would do now, and do nothing. Raises StorageUnavailable."""
+    found = Forecast()
+    for organisation in options.organisations:
+        with database.read() as connection:
+            states = people_by_state(connection, organisation)
+        found.why_not.update({state: count for state, count in states.items() if state != ELIGIBLE})
+        for person, today in _eligible(database, records, options, organisation):
+            said = assess(person, options.policy, today, invited=False)
+            if isinstance(said, Eligible):
+                found.by_channel[said.channels[0]] += 1
+            else:
+                found.why_not[said.state] += 1
+    return found
+
+
+def _eligible(
+    database: Database, records: Records, options: InviteOptions, organisation: str
+) -> Iterator[tuple[PatientRecord, date]]:
+    """Open everybody who is down as eligible, a page to a snapshot; with each the day as of which it was read."""
+    last = 0
+    while True:
+        with database.read() as connection:
+            today = options.today(database.now(connection))
+            ids = repository.eligible_page(connection, organisation, last, _PAGE)
+            opened = legible(records.load, connection, ids)
+        if not ids:
+            return
+        last = ids[-1]
+        for person in opened.values():
+            yield person.record, today
+
+
+def explain(connection: Connection, record_id: int) -> PersonStory:
+    """Tell one person's story as far as invitations go."""
+    row = connection.execute(select(eligibility).where(eligibility.c.record_id == record_id)).one_or_none()
+    codes = [code for code in row.reasons.split(",") if code] if row is not None else []
+    return PersonStory(
+        state=row.state if row is not None else "not_assessed",
+        eligible=row is not None and row.state == ELIGIBLE,
+        reasons=[ReasonStory(code, Reason(code).sentence) for code in codes],
+        assessed_on=row.assessed_on if row is not None else None,
+        invitations=_invitations(connection, record_id),
+    )
+
+
+def _invitations(connection: Connection, record_id: int) -> list[InvitationStory]:
+    tries = _attempts(connection, record_id)
+    statement = (
+        select(
+            invitations,
+            outbox.c.id.label("entry_id"),
+            outbox.c.channel,
+            outbox.c.state,
+            outbox.c.code,
+            outbox.c.due_at,
+            access_tokens.c.expires_at,
+        )
+        .join(outbox, outbox.c.invitation_id == invitations.c.id)
+        .join(access_tokens, access_tokens.c.id == invitations.c.access_token_id)
+        .where(invitations.c.record_id == record_id, outbox.c.record_id == record_id)
+        .order_by(invitations.c.created_at, invitations.c.number)
+    )
+    return [
+        InvitationStory(
+            purpose=row.purpose,
+            number=row.number,
+            channel=row.channel,
+            state=row.state,
+            code=row.code,
+            created_at=from_micros(row.created_at),
+            due_at=maybe_instant(row.due_at),
+            pair_expires_at=from_micros(row.expires_at),
+            ended_at=maybe_instant(row.ended_at),
+            end_reason=row.end_reason,
+            attempts=tries.get(row.entry_id, []),
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def _attempts(connection: Connection, record_id: int) -> dict[int, list[AttemptStory]]:
+    statement = (
+        select(attempts)
+        .join(outbox, outbox.c.id == attempts.c.entry_id)
+        .where(outbox.c.record_id == record_id)
+        .order_by(attempts.c.entry_id, attempts.c.number)
+    )
+    tries: dict[int, list[AttemptStory]] = {}
+    for row in connection.execute(statement):
+        story = AttemptStory(
+            row.number, from_micros(row.started_at), maybe_instant(row.finished_at), row.outcome, row.code
+        )
+        tries.setdefault(row.entry_id, []).append(story)
+    return tries
