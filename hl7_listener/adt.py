@@ -92,7 +92,7 @@ def _update(
     return PatientUpdate(
         event=header.trigger,
         event_at=_event_at(message, listener, received_at, findings),
-        sender=f"{header.sending_application}|{header.sending_facility}",
+        sender=f"{header.sending_application}/{header.sending_facility}",
         organisation=listener.organisation,
         identifiers=identifiers,
         names=_names(message, pid),

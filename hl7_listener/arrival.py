@@ -80,7 +80,7 @@ class Arrival(Masked, Struct, frozen=True):
     @property
     def sender(self) -> str:
         """MSH-3 and MSH-4, as one text: who speaks on this listener."""
-        return f"{self.header.sending_application}|{self.header.sending_facility}"
+        return f"{self.header.sending_application}/{self.header.sending_facility}"
 
     @property
     def event(self) -> str:

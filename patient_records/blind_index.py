@@ -1,8 +1,8 @@
 """Finding without opening: keyed hashes of identifiers, contact points and messages.
 
 Each is HMAC-SHA256 under the blind-index key, cut to 128 bits, over a domain word and parts with their lengths (so that
-no two different lists of parts are the same bytes). Without the key nobody can test a guess against the database: an NHS
-number has ten digits, and an unkeyed hash of it is as good as the number.
+no two different lists of parts are the same bytes). Without the key nobody can test a guess against the database: an
+NHS number has ten digits, and an unkeyed hash of it is as good as the number.
 """
 
 from __future__ import annotations
