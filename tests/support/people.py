@@ -101,10 +101,12 @@ class PlainChannel:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.refusing: str | None = None
+        self.before_rendering: Callable[[], object] = lambda: None
         self.texts: list[InvitationText] = []
 
     def render(self, text: InvitationText) -> Request | Refused:
         """Render, or refuse when told to."""
+        self.before_rendering()
         self.texts.append(text)
         if self.refusing:
             return Refused(self.refusing)
