@@ -49,16 +49,17 @@ class Consequences:
         stops: dict[str, set[int]] = defaultdict(set)
         for change in changes:
             record = change.after
-            found = assess(record, policy, today, invited=False)
             if change.before is None:
+                found = assess(record, policy, today, invited=False)
                 rows[record.id] = repository.eligibility_row(record.id, record.organisation, found, today)
-                continue
-            was = assess(change.before, policy, today, invited=False)
-            stop = _stop(change, was, found)
-            if stop is not None:
-                stops[stop].add(record.id)
-            if stop is not None or _reasons(was) != _reasons(found):
-                differing[record.id] = record
+            elif not _alike(change.before, record):
+                was = assess(change.before, policy, today, invited=False)
+                found = assess(record, policy, today, invited=False)
+                stop = _stop(change, was, found)
+                if stop is not None:
+                    stops[stop].add(record.id)
+                if stop is not None or _reasons(was) != _reasons(found):
+                    differing[record.id] = record
         for reason, ids in stops.items():
             stop_records(connection, ids, reason, now)
         repository.put_eligibility(connection, rows.values())
@@ -72,6 +73,22 @@ def stop_records(connection: Connection, record_ids: set[int], reason: str, now:
     repository.end_undelivered(connection, cancelled, EntryState.CANCELLED.value, now)
     repository.end_invitations_of(connection, record_ids, reason, now)
     repository.end_tokens_of(connection, record_ids, reason, now)
+
+
+def _alike(before: PatientRecord, record: PatientRecord) -> bool:
+    """Whether nothing changed that eligibility or a challenge depends on: most messages that are no news."""
+    was, is_now = before.demographics, record.demographics
+    return (
+        before.standing == record.standing
+        and was.birth == is_now.birth
+        and was.death == is_now.death
+        and was.home == is_now.home
+        and was.work == is_now.work
+        and was.addresses == is_now.addresses
+        and was.names == is_now.names
+        and was.sender == is_now.sender
+        and (was.publicity, was.protection, was.vip) == (is_now.publicity, is_now.protection, is_now.vip)
+    )
 
 
 def _reasons(assessment: Assessment) -> tuple[Reason, ...]:
