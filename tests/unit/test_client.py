@@ -88,13 +88,23 @@ def test_a_patients_messages_share_a_lane() -> None:
 
 
 def test_a_merge_waits_for_what_came_before_and_holds_what_follows() -> None:
-    receiver = ScriptedReceiver()
+    """One message before the merge, and the merge itself, are lost at first: their resending must not be overtaken."""
     before = [message(f"a{n}", mrn=str(n)) for n in range(10)]
     merge = message("merge", mrn="3", tail="MRG|4^^^RX1^MR\r")
     after = [message(f"b{n}", mrn=str(n)) for n in range(10)]
+    lost = {before[0], merge}
+
+    def lose_once(received: bytes) -> bytes | None:
+        if received in lost:
+            lost.remove(received)
+            return None
+        return encode(acknowledge(received))
+
+    receiver = ScriptedReceiver([lose_once] * 99)
     run(receiver, [*before, merge, *after], connections=4)
-    assert receiver.received[10] == merge
-    assert set(receiver.received[:10]) == set(before)
+    assert set(receiver.received[:11]) == set(before)
+    assert receiver.received[11:13] == [merge, merge]
+    assert set(receiver.received[13:]) == set(after)
 
 
 def test_silence_that_was_asked_for_is_not_waited_for() -> None:
