@@ -59,7 +59,7 @@ def test_an_owner_that_is_killed_takes_the_server_with_it() -> None:
         import sys
         from tests.support.postgres import private_cluster
         with private_cluster(durable=False) as cluster:
-            print((cluster.folder / "data" / "postmaster.pid").read_text().split()[0], flush=True)
+            print((cluster.folder / "data" / "postmaster.pid").read_text().split()[0], cluster.folder, flush=True)
             sys.stdin.read()
     """)
     with subprocess.Popen(
@@ -67,11 +67,12 @@ def test_an_owner_that_is_killed_takes_the_server_with_it() -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        postmaster = int(process.stdout.readline())
+        postmaster, folder = process.stdout.readline().decode().split()
         os.kill(process.pid, signal.SIGKILL)
         process.stderr.read()  # the keeper inherited it: end of file comes when the keeper, too, is gone
         with pytest.raises(ProcessLookupError):
-            os.kill(postmaster, 0)
+            os.kill(int(postmaster), 0)
+        assert not Path(folder).exists()
 
 
 def test_a_machine_without_postgresql_is_told_what_to_install() -> None:
