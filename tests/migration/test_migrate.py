@@ -6,8 +6,6 @@ import logging
 import shutil
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,20 +81,38 @@ def test_a_version_table_without_a_row_counts_as_empty(database: Database) -> No
     assert migrate.migrate(database) == migrate.REVISIONS
 
 
-def test_several_at_once_do_it_once(database_url: str) -> None:
-    several = [Database(database_url) for _ in range(4)]
-    together = threading.Barrier(len(several))
+ON_THE_WORD = """
+import sys
+import alembic.command
+from daemon import migrate
+from patient_records.unit_of_work import Database
+print("ready", flush=True)
+sys.stdin.readline()
+print(migrate.migrate(Database(sys.argv[1])))
+"""
 
-    def start(database: Database) -> tuple[str, ...]:
-        together.wait(60)
-        return migrate.migrate(database)
 
-    with ThreadPoolExecutor(len(several)) as pool:
-        applied = sorted(pool.map(start, several))
-    assert applied == [(), (), (), migrate.REVISIONS]
-    for database in several:
-        assert state(database) == "head"
-        database.close()
+def test_several_processes_at_once_do_it_once(database: Database, database_url: str) -> None:
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-c", ON_THE_WORD, database_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+        )
+        for _ in range(3)
+    ]
+    for process in several:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in several:
+        assert process.stdin is not None
+        process.stdin.write("now\n")
+        process.stdin.flush()
+    told = sorted(process.communicate(timeout=120)[0].strip() for process in several)
+    assert told == ["()", "()", str(migrate.REVISIONS)]
+    assert state(database) == "head"
 
 
 def test_from_the_first_release_to_the_next(
