@@ -5,7 +5,7 @@ Gauges that are cheap to ask for are asked when the page is read; the rest is co
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -15,6 +15,7 @@ class Metrics:
     """All metrics of one daemon, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # twice the page, for a time that nobody asks for
         self.registry = CollectorRegistry()
         own = self.registry
         self.connections = Gauge("doorstep_connections", "Open MLLP connections.", ["listener"], registry=own)

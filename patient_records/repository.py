@@ -7,6 +7,7 @@ transaction itself is the lock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -32,6 +33,12 @@ _CHANGING: Final = tuple(n for n in _COLUMNS if n not in {"id", "public_id", "or
 _SAVE: Final = BulkInsert(_RECORDS, _COLUMNS, key=("id",), update=_CHANGING)
 _ADD_IDENTIFIERS: Final = BulkInsert(tables.identifiers, ("blind", "record_id"))
 _ADD_CONTACTS: Final = BulkInsert(tables.contact_points, ("blind", "record_id"), key=("blind", "record_id"))
+
+_ADD_KINDS: Final = BulkInsert(
+    tables.identifier_kinds, ("organisation", "authority", "type"), key=("organisation", "authority", "type")
+)
+_PLAIN_KIND: Final = re.compile(r"[A-Z0-9 ._:/-]{0,64}\Z")
+_MOST_KINDS: Final = 1000
 
 _FIND: Final = select(tables.identifiers.c.blind, tables.identifiers.c.record_id).where(
     tables.identifiers.c.blind.in_(bindparam("blinds", expanding=True))
@@ -66,6 +73,7 @@ class Records:
         self._ring = ring
         self._ids = ids
         self.blind_index: BlindIndex = ring.blind_index
+        self._kinds: frozenset[tuple[str, str, str]] = frozenset()
 
     def find(self, connection: Connection, blinds: Collection[bytes]) -> dict[bytes, int]:
         """Which record each blind index of an identifier finds; the unknown ones are left out."""
@@ -128,6 +136,7 @@ class Records:
         _SAVE.run(connection, [self._row(opened, now) for opened in saved])
         befores = [before.record.demographics if before else Demographics() for before, _ in changes]
         pairs = list(zip(befores, saved, strict=True))
+        self._note_kinds(connection, saved)
         _ADD_IDENTIFIERS.run(connection, [row for before, after in pairs for row in self._new_blinds(before, after)])
         self._index_contacts(connection, pairs)
         return saved
@@ -138,6 +147,16 @@ class Records:
         if blinds:
             statement = update(tables.identifiers).where(tables.identifiers.c.blind.in_(blinds))
             connection.execute(statement.values(record_id=record_id))
+
+    def _note_kinds(self, connection: Connection, saved: Sequence[OpenRecord]) -> None:
+        """Note kinds of identifier not seen before. What was noted counts as known only when it is read back."""
+        seen = {identifier.kind for opened in saved for identifier in opened.record.demographics.identifiers}
+        new = {kind for kind in seen - self._kinds if all(map(_PLAIN_KIND.match, kind))}
+        if not new or len(self._kinds) >= _MOST_KINDS:
+            return
+        rows = connection.execute(select(tables.identifier_kinds))
+        self._kinds = frozenset((row.organisation, row.authority, row.type) for row in rows)
+        _ADD_KINDS.run(connection, sorted(new - self._kinds))
 
     def _row(self, opened: OpenRecord, now: datetime) -> tuple[object, ...]:
         record, standing = opened.record, opened.record.standing

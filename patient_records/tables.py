@@ -43,6 +43,15 @@ identifiers: Final = Table(
 )
 """Which record an identifier finds, current or alias. One identifier never finds two people: it is the key."""
 
+identifier_kinds: Final = Table(
+    "identifier_kinds",
+    metadata,
+    Column("organisation", Text, primary_key=True),
+    Column("authority", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+)
+"""Kinds of identifier that were seen, so that a bare number can be looked for with each of them."""
+
 contact_points: Final = Table(
     "contact_points",
     metadata,

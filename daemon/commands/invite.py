@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from daemon.commands.shared_options import config_option, failures_told, on_a_terminal, settings_of
+
+if TYPE_CHECKING:
+    from daemon.bootstrap import House
 
 
 @click.command("invite", epilog="Example: doorstep invite --dry-run")
@@ -21,26 +25,39 @@ def command(
 ) -> None:
     """Find the people who may be invited and invite them, once, now; the daemon delivers."""
     settings = settings_of(context, config)
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
-
-    from daemon.bootstrap import build  # noqa: PLC0415
-    from daemon.reports import funnel_table, preview  # noqa: PLC0415
+    from daemon.bootstrap import build  # noqa: PLC0415 (the whole house: not for --help)
+    from invites import overview  # noqa: PLC0415
 
     with failures_told():
         house = build(settings)
         try:
             if dry_run:
-                numbers = preview(house, limit)
+                found = overview.forecast(house.database, house.records, house.invite_options)
+                numbers = {"would_invite": dict(found.by_channel), "why_not": dict(found.why_not)}
             else:
-                with Progress(console=Console(stderr=True), disable=not on_a_terminal()) as bar:
-                    task = bar.add_task("inviting", total=limit)
-                    report = house.issue.run(limit=limit, progress=lambda done: bar.update(task, completed=done))
-                numbers = preview(house, None)
-                numbers["invited"] = dict(report.issued)
+                numbers = {"invited": _invite(house, limit)}
+                with house.database.read() as connection:
+                    people = overview.people_by_state(connection)
+                numbers["why_not"] = {state: count for state, count in people.items() if state != "eligible"}
         finally:
             house.close()
-    if as_document:
-        click.echo(json.dumps(numbers, indent=2))
-        return
-    Console().print(funnel_table(numbers, dry_run=dry_run))
+    click.echo(json.dumps(numbers, indent=2) if as_document else "\n".join(_lines(numbers)))
+
+
+def _invite(house: House, limit: int | None) -> dict[str, int]:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), disable=not on_a_terminal(), transient=True) as bar:
+        task = bar.add_task("inviting", total=limit)
+        report = house.issue.run(limit=limit, progress=lambda done: bar.update(task, completed=done))
+    return dict(report.issued)
+
+
+def _lines(numbers: dict[str, dict[str, int]]) -> list[str]:
+    lines = []
+    for title, counts in numbers.items():
+        total = sum(counts.values())
+        lines.append(f"{title.replace('_', ' ')}: {total}")
+        lines += [f"  {name.replace('_', ' ')}: {count}" for name, count in sorted(counts.items())]
+    return lines

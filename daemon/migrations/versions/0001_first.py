@@ -56,6 +56,12 @@ def _records() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "identifier_kinds",
+        sa.Column("organisation", sa.Text, primary_key=True),
+        sa.Column("authority", sa.Text, primary_key=True),
+        sa.Column("type", sa.Text, primary_key=True),
+    )
+    op.create_table(
         "contact_points",
         sa.Column("blind", sa.LargeBinary, primary_key=True),
         sa.Column("record_id", sa.BigInteger, primary_key=True),

@@ -1,0 +1,112 @@
+"""How the daemon does, read from its database alone, for ``doorstep status``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, func, select
+
+from invites import overview
+from invites.overview import InviteStatus
+from patient_records import tables
+from patient_records.instants import from_micros, maybe_instant, to_micros
+from patient_records.journal import WAITING
+
+_ALIVE: Final = timedelta(seconds=15)
+"""A daemon beats every 2 seconds; one that was not seen for so long is not there."""
+
+
+class DaemonSigns(Struct, frozen=True):
+    """One run of the daemon: alive, stopped in good order, or gone without a word."""
+
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    state: str
+    report: dict[str, int | float | str]
+
+
+class SenderSigns(Struct, frozen=True):
+    """A sender: its last message and how many, over all daemons' runs."""
+
+    listener: str
+    sender: str
+    last_at: datetime
+    messages: int
+
+
+class VitalSigns(Struct, frozen=True):
+    """Everything that ``status`` shows. Rates are messages a second over the last minute and five."""
+
+    daemons: list[DaemonSigns]
+    messages_per_second_1m: float
+    messages_per_second_5m: float
+    messages: int
+    quarantine_waiting: int
+    senders: list[SenderSigns]
+    invites: InviteStatus
+
+
+def read(connection: Connection, now: datetime) -> VitalSigns:
+    """Read the signs as of ``now`` (the database's clock)."""
+    waiting = select(func.count()).where(tables.quarantine.c.state == WAITING)
+    return VitalSigns(
+        daemons=_daemons(connection, now),
+        messages_per_second_1m=_rate(connection, now, timedelta(minutes=1)),
+        messages_per_second_5m=_rate(connection, now, timedelta(minutes=5)),
+        messages=connection.scalar(select(func.coalesce(func.sum(tables.senders.c.messages), 0))) or 0,
+        quarantine_waiting=connection.scalar(waiting) or 0,
+        senders=_senders(connection),
+        invites=overview.status(connection),
+    )
+
+
+def _rate(connection: Connection, now: datetime, over: timedelta) -> float:
+    """Journal ids begin with their time, so that the newest entries are a range of the primary key."""
+    since = to_micros(now - over)
+    first = (since // 1000 - 1_577_836_800_000) << 21  # see patient_records.ids
+    count = connection.scalar(select(func.count()).where(tables.journal.c.id >= first)) or 0
+    return round(count / over.total_seconds(), 2)
+
+
+def _daemons(connection: Connection, now: datetime) -> list[DaemonSigns]:
+    table = tables.daemons
+    rows = connection.execute(select(table).order_by(table.c.seen_at.desc()).limit(5))
+    return [
+        DaemonSigns(
+            version=row.version,
+            started_at=from_micros(row.started_at),
+            seen_at=from_micros(row.seen_at),
+            state=_state(maybe_instant(row.stopped_at), from_micros(row.seen_at), now),
+            report=msgspec.json.decode(row.report, type=dict[str, int | float | str]),
+        )
+        for row in rows
+    ]
+
+
+def _state(stopped_at: datetime | None, seen_at: datetime, now: datetime) -> str:
+    if stopped_at is not None:
+        return "stopped"
+    return "running" if now - seen_at <= _ALIVE else "gone"
+
+
+def _senders(connection: Connection) -> list[SenderSigns]:
+    table = tables.senders
+    statement = (
+        select(
+            table.c.listener,
+            table.c.sender,
+            func.max(table.c.last_at).label("last_at"),
+            func.sum(table.c.messages).label("messages"),
+        )
+        .group_by(table.c.listener, table.c.sender)
+        .order_by(func.max(table.c.last_at).desc())
+        .limit(100)
+    )
+    return [
+        SenderSigns(row.listener, row.sender, from_micros(row.last_at), int(row.messages))
+        for row in connection.execute(statement)
+    ]
