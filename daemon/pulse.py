@@ -69,7 +69,8 @@ class Pulse:
         self._told = {key: one.messages for key, one in senders.items()}
 
     def end(self, now: datetime) -> None:
-        """Say that this run ended in good order."""
+        """Say whom the daemon heard last, and that this run ended in good order."""
+        self.beat(now, {})
         at = to_micros(now)
         with self._database.begin() as connection:
             statement = update(tables.daemons).where(tables.daemons.c.id == self._id)
