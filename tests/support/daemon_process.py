@@ -33,11 +33,11 @@ ORGANISATION = "RX1"
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """The ports that the daemon bound, as it writes them to ``ports.json``."""
+    """The ports that the daemon bound, as it writes them to ``ports.json``; ``join`` once there is a join site."""
 
     listeners: dict[str, int]
     api: int
-    join: int
+    join: int | None = None
 
 
 class Response(msgspec.Struct, frozen=True):
