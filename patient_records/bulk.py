@@ -1,16 +1,19 @@
 """Many rows in one statement, on the hot path.
 
-SQLAlchemy Core builds and compiles each statement once, from the table's own definition; the compiled text then runs on
-the driver's cursor with all the rows of a batch. On SQLite that is ``executemany``, on PostgreSQL one ``INSERT ...
-SELECT FROM unnest(...)`` with an array for each column: one round trip, whatever the number of rows.
+SQLAlchemy Core knows the tables and writes each statement once, for each dialect; the text then runs on the driver's
+own cursor with all the values of a batch. What is saved is not the database's time but ours: a dozen statements a
+batch, each through the whole of an expression language, cost more than the rows (``docs/adr/0002``).
+
+On SQLite an insert is ``executemany``, a look-up ``IN (?, ?, ...)``; on PostgreSQL one ``INSERT ... SELECT FROM
+unnest(...)`` with an array for each column, and ``= ANY(array)``: one round trip, whatever the number of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql import bindparam
@@ -19,6 +22,9 @@ from sqlalchemy.sql.dml import Insert
 from patient_records.unit_of_work import SQLITE
 
 Row = tuple[Any, ...]
+
+_MOST_PARAMETERS: Final = 500
+"""Values in one SQLite look-up: below every limit that SQLite was ever compiled with (999)."""
 
 
 class BulkInsert:
@@ -50,8 +56,7 @@ class BulkInsert:
     def _compile_postgresql(self) -> str:
         dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
         names = [column.name for column in self._columns]
-        types = [ARRAY(column.type).compile(dialect) for column in self._columns]
-        source = ", ".join(f"%s::{kind}" for kind in types)
+        source = ", ".join(f"%s::{_array_type(column)}" for column in self._columns)
         quoted = ", ".join(dialect.identifier_preparer.quote(name) for name in names)
         text = f"INSERT INTO {self._table.name} ({quoted}) SELECT * FROM unnest({source})"
         if self._key:
@@ -63,10 +68,59 @@ class BulkInsert:
         """Insert all rows in the caller's transaction; nothing happens for none."""
         if not rows:
             return
-        if connection.dialect.name == SQLITE:
-            connection.exec_driver_sql(self._sqlite, list(rows))
-        else:
-            connection.exec_driver_sql(self._postgresql, tuple(list(column) for column in zip(*rows, strict=True)))
+        cursor = connection.connection.cursor()
+        try:
+            if connection.dialect.name == SQLITE:
+                cursor.executemany(self._sqlite, rows)
+            else:
+                cursor.execute(self._postgresql, [list(column) for column in zip(*rows, strict=True)])
+        finally:
+            cursor.close()
+
+
+class BulkSelect:
+    """Looks up the rows of a table whose ``where`` column has one of many values.
+
+    Gives the ``columns`` as plain tuples, as the driver has them. ``only`` is a condition in SQL that is added, without
+    parameters; ``order`` a column to sort by. ``run`` takes ``suffix`` for row locks on PostgreSQL.
+    """
+
+    def __init__(self, table: Table, columns: Sequence[str], where: str, *, only: str = "", order: str = "") -> None:
+        condition = f" AND {only}" if only else ""
+        self._order = f" ORDER BY {table.c[order].name}" if order else ""
+        self._head = f"SELECT {', '.join(table.c[name].name for name in columns)} FROM {table.name} WHERE "
+        self._where, self._condition = table.c[where].name, condition
+        self._array = _array_type(table.c[where])
+
+    def run(self, connection: Connection, values: Collection[Any], suffix: str = "") -> list[Row]:
+        """Look up all values in the caller's transaction; the unknown ones are left out."""
+        if not values:
+            return []
+        cursor = connection.connection.cursor()
+        try:
+            if connection.dialect.name == SQLITE:
+                return self._on_sqlite(cursor, list(values))
+            text = f"{self._head}{self._where} = ANY(%s::{self._array}){self._condition}{self._order}{suffix}"
+            cursor.execute(text, (list(values),))
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
+
+    def _on_sqlite(self, cursor: Any, values: list[Any]) -> list[Row]:
+        if self._order:
+            values.sort()  # so that the pieces follow each other in order
+        rows: list[Row] = []
+        for start in range(0, len(values), _MOST_PARAMETERS):
+            piece = values[start : start + _MOST_PARAMETERS]
+            marks = ",".join("?" * len(piece))
+            cursor.execute(f"{self._head}{self._where} IN ({marks}){self._condition}{self._order}", piece)
+            rows += cursor.fetchall()
+        return rows
+
+
+def _array_type(column: Column[Any]) -> str:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    return str(ARRAY(column.type).compile(dialect))
 
 
 def _text(statement: Insert, dialect: Any, order: list[str]) -> str:

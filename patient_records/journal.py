@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, literal_column, select, update
+from sqlalchemy import Connection, select, update
 
 from patient_records import tables
-from patient_records.bulk import BulkInsert
+from patient_records.bulk import BulkInsert, BulkSelect
 from patient_records.instants import to_micros
 from patient_records.keys import KeyRing
 from patient_records.model import Masked
@@ -27,9 +27,8 @@ WAITING: Final = "waiting"
 _JOURNAL: Final = tables.journal
 _WRITE: Final = BulkInsert(_JOURNAL, tuple(column.name for column in _JOURNAL.columns))
 _WAIT: Final = BulkInsert(tables.quarantine, ("journal_id", "received_at", "reason", "stream_offset", "state"))
-_KNOWN: Final = select(_JOURNAL.c.message_key, _JOURNAL.c.body_digest, _JOURNAL.c.id, _JOURNAL.c.acknowledgment).where(
-    _JOURNAL.c.message_key.in_(bindparam("message_keys", expanding=True)),
-    _JOURNAL.c.answer == literal_column(f"'{POSITIVE}'"),  # as text, so that the partial index serves it
+_KNOWN: Final = BulkSelect(
+    _JOURNAL, ("message_key", "body_digest", "id", "acknowledgment"), "message_key", only=f"answer = '{POSITIVE}'"
 )
 
 
@@ -81,10 +80,8 @@ class Journal:
     def known(self, connection: Connection, message_keys: Collection[int]) -> dict[int, list[Known]]:
         """Earlier entries with these message keys that were answered positively: only those can be repeated."""
         found: dict[int, list[Known]] = {}
-        if message_keys:
-            rows = connection.execute(_KNOWN, {"message_keys": list(message_keys)})
-            for key, digest, journal_id, acknowledgment in rows:
-                found.setdefault(key, []).append(Known(journal_id, bytes(digest), bytes(acknowledgment)))
+        for key, digest, journal_id, acknowledgment in _KNOWN.run(connection, message_keys):
+            found.setdefault(key, []).append(Known(journal_id, bytes(digest), bytes(acknowledgment)))
         return found
 
     def write(self, connection: Connection, entries: Sequence[Entry]) -> None:

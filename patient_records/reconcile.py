@@ -103,9 +103,12 @@ def _from_elsewhere(
     if stored.death is not None:
         death = stored.death if death is None else death  # another organisation stops contact, it never starts it again
     after = replace(stored, identifiers=identifiers, aliases=aliases, death=death)
-    said = _said(update)
-    differs = tuple(f"differs_from_owner:{name}" for name, value in said.items() if getattr(stored, name) != value)
-    return Reconciliation(Outcome.APPLIED, after, _changed(stored, after), findings + differs)
+    differs = [name for name, value in _said(update).items() if getattr(stored, name) != value]
+    known = {*stored.identifiers, *stored.aliases}
+    if any(identifier.national and identifier not in known for identifier in update.identifiers):
+        differs.append("identifiers")
+    findings += tuple(f"differs_from_owner:{name}" for name in differs)
+    return Reconciliation(Outcome.APPLIED, after, _changed(stored, after), findings)
 
 
 def _said(update: PatientUpdate) -> dict[str, object]:
@@ -120,14 +123,18 @@ def _said(update: PatientUpdate) -> dict[str, object]:
 def _identifiers(
     stored: Demographics, sent: tuple[Identifier, ...], *, replaces: bool
 ) -> tuple[tuple[Identifier, ...], tuple[Identifier, ...]]:
-    """Current identifiers and aliases after these were sent; a late event adds what is unknown and replaces nothing."""
+    """Current identifiers and aliases after these were sent; a late event adds what is unknown and replaces nothing.
+
+    Of several values of one kind in one message the last is current, the others are aliases.
+    """
     current = {identifier.kind: identifier for identifier in stored.identifiers}
     aliases = dict.fromkeys(stored.aliases)
+    last = {identifier.kind: identifier for identifier in sent}
     for identifier in sent:
         held = current.get(identifier.kind)
         if held == identifier:
             continue
-        if held is None or replaces:
+        if last[identifier.kind] == identifier and (held is None or replaces):
             current[identifier.kind] = identifier
             aliases.pop(identifier, None)
             if held is not None:
@@ -155,7 +162,9 @@ def _death(stored: Demographics, update: PatientUpdate) -> tuple[Death | None, t
 def _later(own: DeathReport | None, update: PatientUpdate, news: DeathNews) -> DeathReport:
     if own is None:
         return DeathReport(update.sender, update.event_at, news.on)
-    return DeathReport(update.sender, max(own.at, update.event_at), news.on or own.on)
+    if update.event_at < own.at:
+        return DeathReport(update.sender, own.at, own.on or news.on)
+    return DeathReport(update.sender, update.event_at, news.on or own.on)
 
 
 def _changed(before: Demographics, after: Demographics) -> tuple[str, ...]:

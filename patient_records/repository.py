@@ -10,21 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, delete, select, tuple_, update
 
 from patient_records import tables
 from patient_records.blind_index import BlindIndex
-from patient_records.bulk import BulkInsert
+from patient_records.bulk import BulkInsert, BulkSelect
 from patient_records.ids import IdSource
 from patient_records.instants import from_micros, maybe_instant, maybe_micros, to_micros
 from patient_records.keys import KeyRing
 from patient_records.model import Demographics, Identifier, PatientRecord, Standing
 from patient_records.sealing import SealingKey
-from patient_records.unit_of_work import POSTGRESQL
 
 _RECORDS: Final = tables.patient_records
 _COLUMNS: Final = tuple(column.name for column in _RECORDS.columns)
@@ -40,13 +39,33 @@ _ADD_KINDS: Final = BulkInsert(
 _PLAIN_KIND: Final = re.compile(r"[A-Z0-9 ._:/-]{0,64}\Z")
 _MOST_KINDS: Final = 1000
 
-_FIND: Final = select(tables.identifiers.c.blind, tables.identifiers.c.record_id).where(
-    tables.identifiers.c.blind.in_(bindparam("blinds", expanding=True))
-)
-_LOAD: Final = select(_RECORDS).where(_RECORDS.c.id.in_(bindparam("ids", expanding=True))).order_by(_RECORDS.c.id)
+_FIND: Final = BulkSelect(tables.identifiers, ("blind", "record_id"), "blind")
+_LOAD: Final = BulkSelect(_RECORDS, _COLUMNS, "id", order="id")
+_LOCK: Final = " FOR UPDATE"
+_LOCK_THE_FREE: Final = " FOR UPDATE SKIP LOCKED"
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Demographics)
+
+
+class StoredRecord(NamedTuple):
+    """A row of ``patient_records``, as it is stored: the columns of the table in their order."""
+
+    id: int
+    public_id: str
+    organisation: str
+    version: int
+    key_id: str
+    wrapped_key: bytes
+    sealed: bytes
+    registered_at: int | None
+    deleted_at: int | None
+    merged_into: int | None
+    hold: str | None
+    exclusion: str | None
+    opted_out_at: int | None
+    created_at: int
+    changed_at: int
 
 
 class OpenRecord(Struct, frozen=True):
@@ -77,10 +96,7 @@ class Records:
 
     def find(self, connection: Connection, blinds: Collection[bytes]) -> dict[bytes, int]:
         """Which record each blind index of an identifier finds; the unknown ones are left out."""
-        if not blinds:
-            return {}
-        rows = connection.execute(_FIND, {"blinds": list(blinds)})
-        return {bytes(blind): record_id for blind, record_id in rows}
+        return {bytes(blind): record_id for blind, record_id in _FIND.run(connection, blinds)}
 
     def find_one(self, connection: Connection, identifier: Identifier) -> int | None:
         """The id of the record that this identifier finds, current or alias."""
@@ -92,20 +108,15 @@ class Records:
 
         Raises :class:`SealBroken` or :class:`KeyFault` when a row does not open.
         """
-        if not ids:
-            return {}
-        statement = _LOAD.with_for_update() if lock and connection.dialect.name == POSTGRESQL else _LOAD
-        rows = connection.execute(statement, {"ids": sorted(ids)})
-        return {row.id: self.open(row) for row in rows}
+        rows = _LOAD.run(connection, ids, _LOCK if lock else "")
+        return {row[0]: self.open(StoredRecord(*row)) for row in rows}
 
     def load_free(self, connection: Connection, ids: Collection[int]) -> dict[int, OpenRecord]:
         """Open and lock those of these records that nobody else holds just now; the others are left out."""
-        if not ids:
-            return {}
-        statement = _LOAD.with_for_update(skip_locked=True) if connection.dialect.name == POSTGRESQL else _LOAD
-        return {row.id: self.open(row) for row in connection.execute(statement, {"ids": sorted(ids)})}
+        rows = _LOAD.run(connection, ids, _LOCK_THE_FREE)
+        return {row[0]: self.open(StoredRecord(*row)) for row in rows}
 
-    def open(self, row: Row[tuple[object, ...]]) -> OpenRecord:
+    def open(self, row: StoredRecord) -> OpenRecord:
         """Open one row of the table."""
         key = self._ring.sealing_key(row.key_id).unwrap(row.wrapped_key, row.id)
         plain = key.open(row.sealed, "patient_records", row.id, row.version)

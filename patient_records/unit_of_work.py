@@ -70,6 +70,12 @@ class Database:
             pool_timeout=10,
             hide_parameters=True,  # the text of an error must not carry a row
         )
+        driver: Any = self.engine.dialect.dbapi  # whose own errors the hot path meets (bulk.py)
+        self._driver_error: type[Exception] = driver.Error
+        self._driver_conflict: type[Exception] = driver.IntegrityError
+        self._reader: Engine = self.engine
+        if self.dialect == POSTGRESQL:
+            self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writer = threading.Lock() if self.dialect == SQLITE else contextlib.nullcontext()
         if self.dialect == SQLITE:
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -78,23 +84,38 @@ class Database:
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction that writes: committed durably when the block ends, rolled back when it raises."""
-        with self._writer, _as_domain_errors(), self.engine.connect() as plain:
+        with self._writer, self._domain_errors(), self.engine.connect() as plain:
             connection = plain.execution_options(doorstep_writes=True)
             try:
                 with connection.begin():
                     yield connection
-            except IntegrityError:
-                raise
-            except DBAPIError:
+            except (DBAPIError, self._driver_error) as error:
                 # After a failed write or fsync the connection's own state is not to be trusted: open a new one.
-                connection.invalidate()
+                if not isinstance(error, IntegrityError | self._driver_conflict):
+                    connection.invalidate()
                 raise
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads: one snapshot; never waits for writers."""
-        with _as_domain_errors(), self.engine.connect() as connection, connection.begin():
+        """A transaction that only reads: one snapshot for all its statements; never waits for writers."""
+        with self._domain_errors(), self._reader.connect() as connection, connection.begin():
             yield connection
+
+    @contextlib.contextmanager
+    def _domain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            named = _named(error.orig, isinstance(error, IntegrityError))
+            # Where it failed may be told, in what words not: PostgreSQL's own text quotes the row ("Key (...) exists").
+            raise named.with_traceback(error.__traceback__) from None
+        except self._driver_error as error:
+            named = _named(error, isinstance(error, self._driver_conflict))
+            raise named.with_traceback(error.__traceback__) from None
+        except PoolTimeout:
+            raise StorageUnavailable("pool") from None
+        except SQLAlchemyError as error:
+            raise StorageUnavailable(type(error).__name__).with_traceback(error.__traceback__) from None
 
     def now(self, connection: Connection) -> datetime:
         """The database's own clock: the one that leases are counted in, for all daemons alike."""
@@ -142,16 +163,9 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-@contextlib.contextmanager
-def _as_domain_errors() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        code = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or "driver")
-        if isinstance(error, IntegrityError) or code in _RETRY_STATES:
-            raise StorageConflict(code) from error
-        raise StorageUnavailable(code) from error
-    except PoolTimeout as error:
-        raise StorageUnavailable("pool") from error
-    except SQLAlchemyError as error:
-        raise StorageUnavailable(type(error).__name__) from error
+def _named(error: BaseException | None, conflict: bool) -> StorageUnavailable | StorageConflict:  # noqa: FBT001 (a fact)
+    """The error by what to do next; of the driver's own text nothing is kept but its code."""
+    code = str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or "driver")
+    if conflict or code in _RETRY_STATES:
+        return StorageConflict(code)
+    return StorageUnavailable(code)
