@@ -96,11 +96,11 @@ class CheckingProcess:
         now = self._monotonic()
         if len(self._started) == MOST_STARTS and now - self._started[0] < _MINUTE:
             raise CheckFailed("resting")
-        self._started.append(now)
-        self.starts += 1
         with self._changing:
             if self._ended:
                 raise CheckFailed("ended")
+            self._started.append(now)
+            self.starts += 1
             self._peer, self._process = self._connected()
         return self._peer
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, ParamSpec, Protocol
 
 from msgspec import Struct
 
@@ -29,6 +29,8 @@ STORED_EVERY: Final = timedelta(seconds=5)
 MOST_AT_ONCE: Final = 500
 _ATTEMPTS: Final = 3
 _LATE, _RESTING = "late", "resting"
+
+P = ParamSpec("P")
 
 
 class Checker(Protocol):
@@ -127,22 +129,25 @@ class ConformanceSampler:
     def _run(self) -> None:
         try:
             while (waiting := self._queue.take(self._pause())) or not self._queue.closed:
-                self._step(waiting)
-            self._store()
+                self._guarded(self._step, waiting)
+            self._guarded(self._store)
         finally:
             self._checker.close()
 
-    def _step(self, waiting: Waiting | None) -> None:
+    def _guarded(self, step: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
         try:
-            if waiting is not None:
-                self._check(waiting)
-            self._store_if_due()
+            step(*given, **named)
         except Exception as error:  # noqa: BLE001 (a fault of ours in one message must not end the checks)
             self._internal_error(error)
 
     def _pause(self) -> float | None:
         """Seconds until there is something to store; None: for as long as it takes."""
         return None if self._next_store is None else max(self._next_store - self._monotonic(), 0.0)
+
+    def _step(self, waiting: Waiting | None) -> None:
+        if waiting is not None:
+            self._check(waiting)
+        self._store_if_due()
 
     def _check(self, waiting: Waiting) -> None:
         found = self._found(waiting)
