@@ -162,6 +162,8 @@ def _judged(message: Message, segments: list[Segment], marks: _Marks) -> Iterato
     else:
         try:
             yield from _whole(structure, segments, marks)
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001 (then it may still take the segments one by one)
             yield Finding(UNPARSEABLE)
         else:

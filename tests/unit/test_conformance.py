@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hl7_listener import finding
+from hl7_listener import conformance, finding
 from hl7_listener.conformance import check
 from hl7_listener.finding import MOST_BYTES, MOST_FINDINGS, MOST_PARTS, Finding
 from tests.support.settled import FAULTY, GOOD
@@ -116,6 +116,26 @@ def test_a_message_with_very_many_faults_says_that_there_are_more() -> None:
 @pytest.mark.parametrize("raw", [b"", b"PID|1", b"MSH", b"\xff\xfe", b"MSHA"])
 def test_no_message_is_one_finding(raw: bytes) -> None:
     assert check(raw) == (Finding(finding.UNPARSEABLE),)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "expected"),
+    [
+        ("read", RuntimeError, {"unparseable:"}),
+        ("parse_segments", RuntimeError, {"unparseable:", "missing_required:PID-3"}),
+        ("parse_segments", MemoryError, {"too_large_to_check:"}),
+        ("_bad_values", RuntimeError, {"unparseable:", "unparseable:MSH", "unparseable:PID"}),
+        ("notes", RecursionError, {"unparseable:", "unparseable:MSH", "unparseable:PID"}),
+    ],
+)
+def test_whatever_fails_becomes_a_finding(
+    monkeypatch: pytest.MonkeyPatch, step: str, error: type[Exception], expected: set[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error("Lovelace")
+
+    monkeypatch.setattr(conformance, step, fail)
+    assert found(FAULTY.replace("EVN|A28|20240305101500\r", "").replace("PV1|1|N\r", "")) == expected
 
 
 @pytest.mark.parametrize("folder", [ROOT / "fixtures/adt", CORPUS], ids=["fixtures", "corpus"])
