@@ -143,18 +143,21 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
     """Put the file into WAL, where it stays; only the very first connection to a new file has anything to do.
 
-    While another process does the same, SQLite refuses at once: its busy timeout does not reach this statement.
+    While another process does the same, neither may wait inside SQLite: each would hold what the other waits for, until
+    the timeout. So each gives way at once and comes back.
     """
     deadline = time.monotonic() + _BUSY_SECONDS
+    cursor.execute("PRAGMA busy_timeout = 0")
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
-            return
+            break
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
