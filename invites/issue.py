@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from invites import repository
-from invites.eligibility import ELIGIBLE, Assessment, Eligible, Ineligible, Reason, assess
+from invites.eligibility import Assessment, Eligible, Ineligible, Reason, assess
 from invites.enqueue import Draft, Enqueue
 from invites.invitation import FIRST
 from invites.legible import legible
@@ -100,13 +100,12 @@ class Issue:
     def _invite(self, connection: Connection, picked: list[int]) -> dict[int, Assessment]:
         """Lock, look again, and invite, all in the caller's transaction; gives what was found of each person."""
         opened = legible(self._records.load_free, connection, picked)
-        states = repository.states_of(connection, opened)
-        people = [opened[id_] for id_ in sorted(opened) if states.get(id_) == ELIGIBLE]
-        if not people:
+        if not opened:
             return {}
         now = self._database.now(connection)
         today = self._options.today(now)
-        invited = repository.invited_among(connection, [person.record.id for person in people])
+        people = [opened[id_] for id_ in sorted(opened)]
+        invited = repository.invited_among(connection, opened)  # under the lock: another daemon may have been quicker
         found = {
             person.record.id: assess(person.record, self._options.policy, today, invited=person.record.id in invited)
             for person in people

@@ -126,6 +126,16 @@ def test_refused_goes_through_the_channels_and_ends(house: House) -> None:
     assert house.issue.run().total == 0
 
 
+def test_refused_for_somebody_who_died_meanwhile_goes_no_further(house: House) -> None:
+    [record_id] = queued(house)
+    provider = ScriptedProvider()
+    provider.outcome = Refused("no")
+    provider.before_answering = lambda: house.change(record_id, death=DEAD)
+    house.lane(provider).run()
+    assert [(row["channel"], row["state"]) for row in house.rows("outbox")] == [("sms", "refused")]
+    assert house.state(record_id) == "deceased"
+
+
 def test_a_message_that_cannot_be_rendered_for_this_person_is_refused_without_an_attempt(house: House) -> None:
     queued(house)
     channel = PlainChannel(SMS)

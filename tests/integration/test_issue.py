@@ -111,6 +111,16 @@ def test_a_stale_eligible_is_found_out_by_looking_again(house: House) -> None:
     assert house.rows("access_tokens") == []
 
 
+def test_who_was_invited_is_not_invited_again_whatever_the_eligibility_table_says(house: House) -> None:
+    [record_id] = house.arrive([person()])
+    house.issue.run()
+    with house.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE eligibility SET state = 'eligible', reasons = ''")
+    assert house.issue.run().ineligible == Counter(invited=1)
+    assert house.state(record_id) == "invited"
+    assert len(house.rows("invitations")) == 1
+
+
 def test_two_daemons_at_once_invite_nobody_twice(database_url: str) -> None:
     one = House(database_url)
     other = House(database_url, ring=one.ring)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, event, update
 
 from invites import outbox, tables
 from invites.outbox import OutboxEntry
@@ -25,6 +25,11 @@ def house(database_url: str) -> Iterator[House]:
 @pytest.fixture
 def on_postgresql(postgres_url: str) -> Iterator[House]:
     built = House(postgres_url)
+
+    @event.listens_for(built.database.engine, "begin")
+    def fail_rather_than_hang(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '20s'")
+
     yield built
     built.close()
 
