@@ -1,1 +1,18 @@
-"""doorstep."""
+"""From a record to a delivered invitation.
+
+The path of one person through the files of this room:
+
+1. A message changes a record: :mod:`~invites.consequences` writes, in the same transaction, whether the person may be
+   invited (:mod:`~invites.eligibility` decides, with a reason for everyone) and stops what death, a hold or a new date
+   of birth must stop.
+2. The clock (:mod:`~invites.schedule`) ticks: :mod:`~invites.issue` takes the eligible, locks and assesses them again,
+   and :mod:`~invites.enqueue` makes, in one transaction, the pair (:mod:`~invites.mint`, :mod:`~invites.access_token`),
+   the invitation and the entry in the :mod:`~invites.outbox`.
+3. :mod:`~invites.dispatch` takes due entries of one channel all the way: claim, :mod:`~invites.prepare` (re-check and
+   render), mark, send (:mod:`~invites.senders`, :mod:`~invites.channels`), :mod:`~invites.finish`. What may become of
+   an entry is a table in :mod:`~invites.invitation`.
+4. What did not arrive goes :mod:`~invites.onward` to the next channel; of what nobody knows whether it did,
+   :mod:`~invites.settle` finds out; what time alone ends, :mod:`~invites.sweep` ends.
+
+:mod:`~invites.overview` looks at all of it without touching it; :mod:`~invites.assembly` puts it together.
+"""

@@ -26,10 +26,6 @@ _PUT: Final = BulkInsert(
     update=("state", "reasons", "assessed_on"),
 )
 
-_STATES: Final = select(eligibility.c.record_id, eligibility.c.state).where(
-    eligibility.c.record_id.in_(bindparam("ids", expanding=True))
-)
-
 _PAGE: Final = (
     select(eligibility.c.record_id)
     .where(
@@ -101,14 +97,6 @@ def eligibility_row(record_id: int, organisation: str, assessment: Assessment, o
 def put_eligibility(connection: Connection, rows: Iterable[Row]) -> None:
     """Insert or replace rows of the eligibility table; each record once."""
     _PUT.run(connection, list(rows))
-
-
-def states_of(connection: Connection, ids: Collection[int]) -> dict[int, str]:
-    """The stored state of each of these records."""
-    if not ids:
-        return {}
-    rows = connection.execute(_STATES, {"ids": list(ids)})
-    return {row.record_id: row.state for row in rows}
 
 
 def eligible_page(connection: Connection, organisation: str, after: int, size: int) -> list[int]:

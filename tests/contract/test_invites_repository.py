@@ -39,9 +39,11 @@ def test_eligibility_rows_are_replaced_whole(connection: Connection) -> None:
         connection,
         [eligibility_row(1, "RX1", both, TODAY), eligibility_row(2, "RX1", Eligible(("sms",)), TODAY)],
     )
-    assert repository.states_of(connection, [1, 2, 3]) == {1: "no_contact", 2: "eligible"}
+    states = [overview.explain(connection, record_id).state for record_id in (1, 2, 3)]
+    assert states == ["no_contact", "eligible", "not_assessed"]
+    assert [reason.code for reason in overview.explain(connection, 1).reasons] == ["no_contact", "under_age"]
     repository.put_eligibility(connection, [eligibility_row(1, "RX1", Eligible(("sms",)), TODAY)])
-    assert repository.states_of(connection, [1]) == {1: "eligible"}
+    assert overview.explain(connection, 1).eligible
     assert overview.explain(connection, 1).reasons == []
 
 
@@ -62,7 +64,6 @@ def test_those_under_age_are_paged_once_a_day(connection: Connection) -> None:
 
 def test_nothing_is_asked_of_the_database_for_nobody(connection: Connection) -> None:
     repository.put_eligibility(connection, [])
-    assert repository.states_of(connection, []) == {}
     assert repository.invited_among(connection, []) == set()
     assert repository.highest_numbers(connection, [], "invitation") == {}
     assert repository.token_times(connection, []) == {}

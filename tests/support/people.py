@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from invites import tables
+from invites.assembly import assemble
 from invites.channels.channel import (
     SMS,
     Accepted,
@@ -26,15 +27,11 @@ from invites.channels.channel import (
     Settlement,
     Unknown,
 )
-from invites.consequences import Consequences
 from invites.dispatch import Dispatch
 from invites.enqueue import Enqueue
 from invites.finish import Finish
-from invites.issue import Issue
-from invites.mint import Mint
 from invites.onward import Onward
 from invites.options import InviteOptions, Lane
-from invites.sweep import Sweep
 from patient_records.ids import IdSource
 from patient_records.instants import to_micros
 from patient_records.keys import KeyRing
@@ -152,13 +149,21 @@ class House:
         self.ring = ring or KeyRing([], {}).completed([ORGANISATION, "RX2"])
         self.ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
         self.records = Records(self.ring, self.ids)
-        self.mint = Mint(self.ring, self.ids, os.urandom, self.options.lifetime)
-        self.enqueue = Enqueue(self.mint, self.ids, self.options)
-        self.issue = Issue(self.database, self.records, self.enqueue, self.options)
-        self.consequences = Consequences(self.options)
+        self.invites = assemble(
+            self.database,
+            self.records,
+            self.ring,
+            self.ids,
+            options=self.options,
+            lanes=[],
+            random_bytes=os.urandom,
+            chance=random.Random(1).random,
+        )
+        self.issue, self.sweep = self.invites.issue, self.invites.sweep
+        self.consequences = self.invites.consequences
+        self.enqueue = Enqueue(self.invites.mint, self.ids, self.options)
         self.onward = Onward(self.records, self.enqueue, self.options)
         self.finish = Finish(self.database, self.onward, self.options.retry, random.Random(1).random)
-        self.sweep = Sweep(self.database, self.records, self.onward, self.options)
         self.lanes: list[Dispatch] = []
         metadata.create_all(self.database.engine)
 

@@ -1,0 +1,86 @@
+"""Puts this room together, out of what the daemon hands in; nothing here is configured or started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from invites.access_token import RandomBytes
+from invites.consequences import Consequences
+from invites.dispatch import Dispatch
+from invites.enqueue import Enqueue
+from invites.finish import Finish
+from invites.issue import Issue
+from invites.mint import Mint
+from invites.onward import Onward
+from invites.options import InviteOptions, Lane
+from invites.schedule import Job
+from invites.sweep import Sweep
+from patient_records.ids import IdSource
+from patient_records.keys import KeyRing
+from patient_records.repository import Records
+from patient_records.unit_of_work import Database
+
+INVITE: Final = "invite"
+SWEEP: Final = "sweep"
+DISPATCH: Final = "dispatch:"
+
+DISPATCH_EVERY: Final = timedelta(seconds=2)
+"""How long an entry that became due may wait; a look at an outbox with nothing due costs well under a millisecond."""
+
+SWEEP_EVERY: Final = timedelta(minutes=1)
+"""How long a lapsed lease may go unnoticed; small against the lease itself."""
+
+
+class Invites(Struct, frozen=True):
+    """All that invites people: what hears of changed records, what issues, the lanes by channel, and the sweep."""
+
+    consequences: Consequences
+    mint: Mint
+    issue: Issue
+    lanes: Mapping[str, Dispatch]
+    sweep: Sweep
+
+    def jobs(self, invite_every: timedelta) -> list[Job]:
+        """Give the jobs of the schedule: issuing, the sweep, and one for each lane."""
+        return [
+            Job(INVITE, invite_every, lambda stopping: self.issue.run(stopping=stopping)),
+            Job(SWEEP, SWEEP_EVERY, self.sweep.run),
+            *[Job(DISPATCH + channel, DISPATCH_EVERY, lane.run) for channel, lane in self.lanes.items()],
+        ]
+
+    def close(self) -> None:
+        """End the lanes' threads, once the schedule has stopped."""
+        for lane in self.lanes.values():
+            lane.close()
+
+
+def assemble(
+    database: Database,
+    records: Records,
+    ring: KeyRing,
+    ids: IdSource,
+    *,
+    options: InviteOptions,
+    lanes: Iterable[Lane],
+    random_bytes: RandomBytes,
+    chance: Callable[[], float],
+) -> Invites:
+    """Put everything together. ``random_bytes`` is ``os.urandom``, ``chance`` gives numbers of [0, 1) for back-offs."""
+    mint = Mint(ring, ids, random_bytes, options.lifetime)
+    enqueue = Enqueue(mint, ids, options)
+    onward = Onward(records, enqueue, options)
+    finish = Finish(database, onward, options.retry, chance)
+    return Invites(
+        consequences=Consequences(options),
+        mint=mint,
+        issue=Issue(database, records, enqueue, options),
+        lanes={
+            lane.channel.kind: Dispatch(database, records, lane, options, onward=onward, finish=finish, ids=ids)
+            for lane in lanes
+        },
+        sweep=Sweep(database, records, onward, options),
+    )
