@@ -72,6 +72,15 @@ class Metrics:
             ["listener"],
             registry=own,
         )
+        self.conformance_checked = Gauge(
+            "doorstep_conformance_checked", "Messages checked for conformance in this run.", registry=own
+        )
+        self.conformance_faulty = Gauge(
+            "doorstep_conformance_faulty", "Checked messages with findings in this run.", registry=own
+        )
+        self.conformance_not_checked = Gauge(
+            "doorstep_conformance_not_checked", "Messages whose check had no room or no time in this run.", registry=own
+        )
         self.ready = Gauge("doorstep_ready", "1 while the daemon can take and store messages.", registry=own)
         self.information = Gauge(
             "doorstep_information", "Always 1; the version is its label.", ["version"], registry=own

@@ -13,6 +13,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.metadata import version
@@ -30,6 +32,7 @@ from daemon.bootstrap import House, build, utc_now
 from daemon.gauges import refresh
 from daemon.pulse import Pulse
 from daemon.settings import Settings
+from hl7_listener.conformance_sampler import ConformanceSampler
 from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
 from invites.schedule import Schedule
@@ -38,6 +41,9 @@ from web.api import health
 from web.server import WebFace
 
 BEAT: Final = timedelta(seconds=2)
+
+_SWITCH_INTERVAL: Final = 0.0005
+_SAMPLER_STOPS: Final = timedelta(seconds=2)
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -74,14 +80,20 @@ class Supervisor:
 
     async def _serve(self, house: House) -> int:
         telemetry = house.telemetry
+        sampler = ConformanceSampler(house.database, time.monotonic, telemetry.internal_error)
+        telemetry.listen(sampler.offer)
         ingest = Ingest(house.database, house.stores, telemetry, utc_now)
         listeners = [Listener(options, ingest, telemetry, utc_now) for options in house.listeners()]
-        api = WebFace(self._api(house, ingest), self._settings.api.host, self._settings.api.port)
+        api = WebFace(self._api(house, ingest, sampler), self._settings.api.host, self._settings.api.port)
         dispatches = house.dispatches()
         clock = clockwork.schedule(house, dispatches)
         pulse = Pulse(house.database, house.ids.row_id(), version("doorstep"), telemetry.senders)
         await asyncio.to_thread(pulse.begin, utc_now())
+        # The writer's thread hands the interpreter over at every statement; at the default of 5 ms the event loop keeps
+        # it for longer than a whole batch takes.
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         ingest.start(asyncio.get_running_loop())
+        sampler.start()
         bound = {listener.options.name: await listener.start() for listener in listeners}
         ports = Ports(bound, await api.start())
         clock.start()
@@ -89,7 +101,7 @@ class Supervisor:
         self._ready(house, ports)
         await self._stopping.wait()
         house.metrics.ready.set(0)
-        in_time = await self._stop(listeners, ingest, clock, api)
+        in_time = await self._stop(listeners, ingest, sampler, clock, api)
         for dispatch in dispatches:
             await asyncio.to_thread(dispatch.close)
         with contextlib.suppress(RecordsError):
@@ -108,7 +120,9 @@ class Supervisor:
         house.metrics.information.labels(version("doorstep")).set(1)
         notify.notify(self._environ, notify.READY, notify.status("serving"))
 
-    async def _stop(self, listeners: list[Listener], ingest: Ingest, clock: Schedule, api: WebFace) -> bool:
+    async def _stop(
+        self, listeners: list[Listener], ingest: Ingest, sampler: ConformanceSampler, clock: Schedule, api: WebFace
+    ) -> bool:
         notify.notify(self._environ, notify.STOPPING)
         deadline = self._settings.serve.stop_deadline
         self._log.info("stopping")
@@ -116,6 +130,7 @@ class Supervisor:
             task.cancel()
         drained = await asyncio.gather(*(listener.drain(deadline) for listener in listeners))
         await asyncio.to_thread(ingest.stop)
+        await asyncio.to_thread(sampler.stop, _SAMPLER_STOPS)
         clock_ended = await asyncio.to_thread(clock.stop, deadline.total_seconds())
         await api.stop()
         return all(drained) and clock_ended
@@ -125,11 +140,15 @@ class Supervisor:
             os._exit(1)  # the second signal: at once
         self._stopping.set()
 
-    def _api(self, house: House, ingest: Ingest) -> Starlette:
+    def _api(self, house: House, ingest: Ingest, sampler: ConformanceSampler) -> Starlette:
         async def check() -> dict[str, bool]:
             return {"database": await asyncio.to_thread(_answers, house), "ingest": ingest.healthy}
 
         def exposition() -> tuple[bytes, str]:
+            counts = sampler.counts
+            house.metrics.conformance_checked.set(counts.checked)
+            house.metrics.conformance_faulty.set(counts.faulty)
+            house.metrics.conformance_not_checked.set(counts.not_checked + counts.abandoned)
             house.metrics.ingest_backlog.set(ingest.backlog)
             return generate_latest(house.metrics.registry), CONTENT_TYPE_LATEST
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ _PUNCTUATED: Final = re.compile(r"\A(\d{4})[-/](\d{2})(?:[-/](\d{2}))?[T ]?(?:(\
 _LONGEST: Final = 40
 
 
+@lru_cache(maxsize=4096)  # at any rate worth speaking of, many messages share their second
 def instant_of(text: str, zone: ZoneInfo) -> datetime | None:
     """The instant that a timestamp names, in UTC; None when it names none.
 
