@@ -109,12 +109,13 @@ class KeyRing(Masked):
     def completed(self, organisations: Iterable[str]) -> KeyRing:
         """A ring that also has every key that is needed for these organisations; itself when none was missing."""
         wanted = [(_BLIND_INDEX, None), (_PEPPER, None), *[(f"{_ORGANISATION}:{code}", code) for code in organisations]]
-        missing = [(purpose, code) for purpose, code in wanted if purpose not in self._current]
-        if not missing:
-            return self
-        made = [_new_key(purpose, code, taken=set(self._keys)) for purpose, code in missing]
-        current = {purpose: key.key_id for (purpose, _), key in zip(missing, made, strict=True)}
-        return KeyRing([*self._keys.values(), *made], {**self._current, **current})
+        keys, current = dict(self._keys), dict(self._current)
+        for purpose, code in wanted:
+            if purpose not in current:
+                made = _new_key(purpose, code, taken=set(keys))
+                keys[made.key_id] = made
+                current[purpose] = made.key_id
+        return self if len(keys) == len(self._keys) else KeyRing(keys.values(), current)
 
 
 def _new_key(purpose: str, organisation: str | None, taken: set[str]) -> Key:
@@ -151,7 +152,9 @@ def _decode(document: dict[str, object]) -> KeyRing:
         for e in entries
     ]
     known = {key.key_id for key in keys}
-    if any(len(key.secret) != KEY_BYTES for key in keys) or not known.issuperset(current.values()):
+    if len(known) < len(keys) or not known.issuperset(current.values()):
+        raise ValueError("ids")
+    if any(len(key.secret) != KEY_BYTES for key in keys):
         raise ValueError("keys")
     return KeyRing(keys, current)
 

@@ -55,7 +55,7 @@ class SealingKey(Masked):
 
     def open(self, sealed: bytes, table: str, row_id: int, version: int = 1) -> bytes:
         """Open what was sealed for that place; raises :class:`SealBroken` for any other key, place or content."""
-        if sealed[:1] != _FORMAT:
+        if sealed[:1] != _FORMAT or len(sealed) < _HEAD:
             raise SealBroken(table)
         try:
             return self._aead.decrypt(sealed[1:_HEAD], sealed[_HEAD:], place(table, row_id, version))
