@@ -24,20 +24,13 @@ from daemon.settings import Settings
 from daemon.settings import sections as configured
 from hl7_listener.batch import Stores
 from hl7_listener.options import ListenerOptions
+from invites.assembly import Invites, assemble
 from invites.channels import composition
 from invites.channels.channel import Organisation
 from invites.channels.spool import Spool
-from invites.consequences import Consequences
-from invites.dispatch import Dispatch
 from invites.eligibility import Policy
-from invites.enqueue import Enqueue
-from invites.finish import Finish
-from invites.issue import Issue
-from invites.mint import Mint
-from invites.onward import Onward
 from invites.options import InviteOptions, Lane
 from invites.retry import RetryPolicy
-from invites.sweep import Sweep
 from patient_records import tables
 from patient_records.errors import KeyFault
 from patient_records.ids import IdSource
@@ -57,17 +50,11 @@ class House(Struct, frozen=True):
 
     settings: Settings
     database: Database
-    ring: KeyRing
     ids: IdSource
     records: Records
-    journal: Journal
     invite_options: InviteOptions
+    invites: Invites
     stores: Stores
-    issue: Issue
-    sweep: Sweep
-    lanes: tuple[Lane, ...]
-    onward: Onward
-    finish: Finish
     metrics: Metrics
     telemetry: ListenerTelemetry
 
@@ -75,23 +62,9 @@ class House(Struct, frozen=True):
         """What each configured listener is told."""
         return tuple(_listener(listener) for listener in self.settings.listeners)
 
-    def dispatches(self) -> tuple[Dispatch, ...]:
-        """One dispatcher for each lane; each owns threads, to be ended by its ``close``."""
-        return tuple(
-            Dispatch(
-                self.database,
-                self.records,
-                lane,
-                self.invite_options,
-                onward=self.onward,
-                finish=self.finish,
-                ids=self.ids,
-            )
-            for lane in self.lanes
-        )
-
     def close(self) -> None:
-        """Close the database."""
+        """End the lanes' threads and close the database."""
+        self.invites.close()
         self.database.close()
 
 
@@ -109,25 +82,26 @@ def build(settings: Settings) -> House:
     _require_known_organisations(database, ring)
     ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
     records = Records(ring, ids)
-    journal = Journal(ring)
     options = _invite_options(settings)
-    enqueue = Enqueue(Mint(ring, ids, os.urandom, options.lifetime), ids, options)
-    onward = Onward(records, enqueue, options)
+    invites = assemble(
+        database,
+        records,
+        ring,
+        ids,
+        options=options,
+        lanes=_lanes(settings),
+        random_bytes=os.urandom,
+        chance=random.SystemRandom().random,
+    )
     metrics = Metrics()
     return House(
         settings=settings,
         database=database,
-        ring=ring,
         ids=ids,
         records=records,
-        journal=journal,
         invite_options=options,
-        stores=Stores(records, journal, ids, Consequences(options)),
-        issue=Issue(database, records, enqueue, options),
-        sweep=Sweep(database, records, onward, options),
-        lanes=_lanes(settings),
-        onward=onward,
-        finish=Finish(database, onward, options.retry, random.SystemRandom().random),
+        invites=invites,
+        stores=Stores(records, Journal(ring), ids, invites.consequences),
         metrics=metrics,
         telemetry=ListenerTelemetry(metrics),
     )

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
-
 import structlog
 
 from daemon.bootstrap import House
 from daemon.metrics import Metrics
-from invites.dispatch import Dispatch, DispatchReport
+from invites.assembly import DISPATCH
+from invites.dispatch import DispatchReport
 from invites.issue import IssueReport
-from invites.schedule import Job, Schedule
+from invites.schedule import Schedule
 from invites.sweep import SweepReport
 from patient_records.errors import StorageConflict, StorageUnavailable
 
-LOOK_FOR_WORK: Final = timedelta(seconds=1)
-"""How often each lane looks whether something is due: one indexed query that finds nothing."""
 
-SWEEP: Final = timedelta(seconds=30)
-
-
-def schedule(house: House, dispatches: Sequence[Dispatch]) -> Schedule:
-    """The clock with its jobs: invite, one dispatch for each lane, sweep."""
+def schedule(house: House) -> Schedule:
+    """The clock with the jobs of ``invites``: issuing, one dispatch for each lane, the sweep."""
     keeper = _Keeper(house.metrics)
-    lanes = [
-        Job(f"dispatch-{lane.channel.kind}", LOOK_FOR_WORK, dispatch.run)
-        for lane, dispatch in zip(house.lanes, dispatches, strict=True)
-    ]
-    invite = Job("invite", house.settings.invitations.every, lambda stopping: house.issue.run(stopping=stopping))
-    clock = Schedule(
-        [invite, *lanes, Job("sweep", SWEEP, house.sweep.run)], on_report=keeper.report, on_error=keeper.error
-    )
-    keeper.lanes = tuple(job.name for job in lanes)
+    jobs = house.invites.jobs(house.settings.invitations.every)
+    clock = Schedule(jobs, on_report=keeper.report, on_error=keeper.error)
+    keeper.lanes = tuple(job.name for job in jobs if job.name.startswith(DISPATCH))
     keeper.clock = clock
     return clock
 
@@ -51,16 +37,17 @@ class _Keeper:
         if isinstance(report, IssueReport):
             self._issued(report)
         elif isinstance(report, DispatchReport):
-            self._dispatched(job.removeprefix("dispatch-"), report)
+            self._dispatched(job.removeprefix(DISPATCH), report)
         elif isinstance(report, SweepReport) and (report.lapsed or report.entries or report.pairs):
             self._log.info("swept", count=report.lapsed + report.entries + report.pairs)
 
     def error(self, job: str, error: Exception) -> None:
-        self._metrics.internal_errors.labels(job).inc()
+        name = job.replace(":", "_")
+        self._metrics.internal_errors.labels(name).inc()
         if isinstance(error, StorageUnavailable | StorageConflict):
-            self._log.warning("job_waits_for_storage", state=job, error_code=error.code)
+            self._log.warning("job_waits_for_storage", state=name, error_code=error.code)
         else:
-            self._log.error("job_failed", state=job, exc_info=error)
+            self._log.error("job_failed", state=name, exc_info=error)
 
     def _issued(self, report: IssueReport) -> None:
         for channel, count in report.issued.items():

@@ -19,6 +19,11 @@ from daemon.metrics import Metrics
 from hl7_listener.arrival import Settled
 from patient_records.instants import to_micros
 
+MOST_SENDERS: Final = 1000
+"""Senders that are told apart in one run: a hospital has dozens, and MSH-3 may hold anything."""
+OTHERS: Final = "(others)"
+"""All further senders together."""
+
 _QUIET: Final = frozenset({"applied", "duplicate", "ignored", "stale"})
 _NOT_A_CODE: Final = re.compile(r"[^a-z0-9]+")
 
@@ -105,7 +110,10 @@ class ListenerTelemetry:
             return
         at = to_micros(arrival.received_at)
         with self._lock:
-            activity = self._senders.setdefault((arrival.listener.name, arrival.sender), SenderActivity(at, at))
+            sender = (arrival.listener.name, arrival.sender)
+            if sender not in self._senders and len(self._senders) >= MOST_SENDERS:
+                sender = (arrival.listener.name, OTHERS)
+            activity = self._senders.setdefault(sender, SenderActivity(at, at))
             activity.last_at = at
             activity.messages += 1
 

@@ -76,7 +76,7 @@ class Supervisor:
         try:
             return await self._serve(house)
         finally:
-            house.close()
+            await asyncio.to_thread(house.close)
 
     async def _serve(self, house: House) -> int:
         telemetry = house.telemetry
@@ -85,8 +85,7 @@ class Supervisor:
         ingest = Ingest(house.database, house.stores, telemetry, utc_now)
         listeners = [Listener(options, ingest, telemetry, utc_now) for options in house.listeners()]
         api = WebFace(self._api(house, ingest, sampler), self._settings.api.host, self._settings.api.port)
-        dispatches = house.dispatches()
-        clock = clockwork.schedule(house, dispatches)
+        clock = clockwork.schedule(house)
         pulse = Pulse(house.database, house.ids.row_id(), version("doorstep"), telemetry.senders)
         await asyncio.to_thread(pulse.begin, utc_now())
         # The writer's thread hands the interpreter over at every statement; at the default of 5 ms the event loop keeps
@@ -102,8 +101,6 @@ class Supervisor:
         await self._stopping.wait()
         house.metrics.ready.set(0)
         in_time = await self._stop(listeners, ingest, sampler, clock, api)
-        for dispatch in dispatches:
-            await asyncio.to_thread(dispatch.close)
         with contextlib.suppress(RecordsError):
             await asyncio.to_thread(pulse.end, utc_now())
         self._log.info("stopped")
@@ -155,14 +152,18 @@ class Supervisor:
         return Starlette(routes=health.routes(check, exposition))
 
     async def _beat(self, pulse: Pulse, house: House, ingest: Ingest) -> None:
+        """Write the daemon's row again and again: the one write that shows, without any traffic, whether one can be."""
         while True:
             await asyncio.sleep(BEAT.total_seconds())
             report: dict[str, int | float | str] = {"backlog": ingest.backlog}
             try:
                 await asyncio.to_thread(pulse.beat, utc_now(), report)
+                ingest.healthy = True
                 await asyncio.to_thread(refresh, house)
             except RecordsError as error:
+                ingest.healthy = False
                 self._log.warning("beat_waits_for_storage", exc_info=error)
+            house.metrics.ready.set(ingest.healthy)
 
     async def _watchdog(self) -> None:
         interval = notify.watchdog_interval(self._environ, os.getpid())

@@ -11,7 +11,8 @@ from invites.channels.channel import LETTER, Channel, Organisation, Provider
 from invites.eligibility import Policy
 from invites.retry import RetryPolicy
 
-_LETTER_NEEDS = timedelta(days=14)
+LETTER_NEEDS = timedelta(days=14)
+"""What must be left of a pair's life when its letter is posted (SPEC 5.4)."""
 
 
 class Lane(Struct, frozen=True):
@@ -47,18 +48,8 @@ class InviteOptions(Struct, frozen=True):
 
     def entry_expires(self, channel: str, token_expires: datetime) -> datetime:
         """Until when an entry may be sent: a letter is never posted with less than 14 days left (SPEC 5.4)."""
-        return token_expires - _LETTER_NEEDS if channel == LETTER else token_expires
+        return token_expires - LETTER_NEEDS if channel == LETTER else token_expires
 
     def last_sure_day(self, token_expires: datetime) -> date:
         """The last local day on which the pair works from the first minute to the last."""
         return self.today(token_expires) - timedelta(days=1)
-
-
-def faults(options: InviteOptions) -> tuple[str, ...]:
-    """What contradicts itself in these options, in words for whoever wrote the configuration; empty when nothing."""
-    found = []
-    if LETTER in options.policy.channels and options.lifetime <= _LETTER_NEEDS:
-        found.append("invitations.lifetime_days must be more than 14 while invitations.channels has letter")
-    if options.retry.give_up_after >= options.lifetime:
-        found.append("delivery.give_up_after must be shorter than invitations.lifetime_days")
-    return tuple(found)

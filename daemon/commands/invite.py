@@ -50,7 +50,7 @@ def _invite(house: House, limit: int | None) -> dict[str, int]:
 
     with Progress(console=Console(stderr=True), disable=not on_a_terminal(), transient=True) as bar:
         task = bar.add_task("inviting", total=limit)
-        report = house.issue.run(limit=limit, progress=lambda done: bar.update(task, completed=done))
+        report = house.invites.issue.run(limit=limit, progress=lambda done: bar.update(task, completed=done))
     return dict(report.issued)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import combinations
 from typing import Final
 
 from msgspec import Struct
 
 from daemon.settings.sections import Settings
+from invites.options import LETTER_NEEDS
 
 ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never bound)
 
@@ -33,7 +35,7 @@ def contradictions(settings: Settings, doubtful: frozenset[str] = frozenset()) -
 
 
 def not_yet(settings: Settings) -> Iterator[Contradiction]:
-    """Find what is asked for and comes with a later version: every provider but the spool, and daily letters."""
+    """Find what is asked for and comes with a later version: providers, daily letters, enforced conformance."""
     delivery = settings.delivery
     for channel, provider in (
         ("sms", delivery.sms.provider),
@@ -44,6 +46,9 @@ def not_yet(settings: Settings) -> Iterator[Contradiction]:
             yield Contradiction(("delivery", channel, "provider"), "is not yet in this version", 'Use "spool"')
     if delivery.letter.batch != "immediate":
         yield Contradiction(("delivery", "letter", "batch"), "is not yet in this version", 'Use "immediate"')
+    for position, listener in enumerate(settings.listeners):
+        if listener.validation == "enforce":  # to report instead would pass what somebody wanted stopped
+            yield Contradiction(("listeners", position, "validation"), "is not yet in this version", 'Use "report"')
 
 
 def _organisations_complete(settings: Settings) -> Iterator[Contradiction]:
@@ -110,6 +115,18 @@ def _retries_fit(settings: Settings) -> Iterator[Contradiction]:
         yield Contradiction(path, "is longer than give_up_after", "Choose a shorter first retry")
 
 
+def _letters_have_time(settings: Settings) -> Iterator[Contradiction]:
+    if "letter" in settings.invitations.channels and settings.invitations.lifetime_days <= LETTER_NEEDS.days:
+        wrong = f"leaves letters no time: one is never posted with less than {LETTER_NEEDS.days} days left"
+        yield Contradiction(("invitations", "lifetime_days"), wrong, 'Lengthen it, or take "letter" out of channels')
+
+
+def _pairs_outlive_retries(settings: Settings) -> Iterator[Contradiction]:
+    if settings.delivery.give_up_after >= timedelta(days=settings.invitations.lifetime_days):
+        path = ("delivery", "give_up_after")
+        yield Contradiction(path, "is as long as invitations.lifetime_days", "Give up sooner, or let pairs live longer")
+
+
 def _smtp_password_present(settings: Settings) -> Iterator[Contradiction]:
     smtp = settings.delivery.email.smtp
     if settings.delivery.email.provider == "smtp" and smtp.username and smtp.password.missing:
@@ -127,5 +144,7 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contrad
     (frozenset({"host", "port"}), _ports_differ),
     (frozenset({"byte_budget", "max_frame_bytes"}), _budgets_hold_a_frame),
     (frozenset({"first_retry", "give_up_after"}), _retries_fit),
+    (frozenset({"channels", "lifetime_days"}), _letters_have_time),
+    (frozenset({"give_up_after", "lifetime_days"}), _pairs_outlive_retries),
     (frozenset({"provider", "username", "password"}), _smtp_password_present),
 )
