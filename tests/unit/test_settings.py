@@ -267,6 +267,8 @@ class TestContradictions:
             ("[[organisations]]\ncode='RX2'\nname='B'", "organisations.0.contact"),
             ("[[listeners]]\nbyte_budget=2048", "listeners.0.byte_budget"),
             ("[delivery]\nfirst_retry='3d'", "delivery.first_retry"),
+            ("[delivery]\ngive_up_after='30d'", "delivery.give_up_after"),
+            ("[invitations]\nlifetime_days=14", "invitations.lifetime_days"),
             ("[delivery.email]\nprovider='smtp'\nsmtp={username='u'}", "delivery.email.smtp.password"),
         ],
     )
@@ -284,6 +286,7 @@ class TestContradictions:
             ("[delivery.email]\nprovider='smtp'", "delivery.email.provider"),
             ("[delivery.letter]\nprovider='notify'", "delivery.letter.provider"),
             ("[delivery.letter]\nbatch='daily 16:00'", "delivery.letter.batch"),
+            ("[[listeners]]\nvalidation='enforce'", "listeners.0.validation"),
         ],
     )
     def test_what_comes_later_loads_and_is_a_fault_for_serving(self, tmp_path: Path, text: str, key: str) -> None:
