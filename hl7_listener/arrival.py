@@ -8,11 +8,11 @@ no answer overtakes the commit that it speaks of.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from hl7_listener.acknowledgment import AckCode, Fault
+from hl7_listener.acknowledgment import AckCode, Fault, FaultCode
 from hl7_listener.header import Header
 from hl7_listener.options import ListenerOptions
 from patient_records.model import Masked
@@ -40,6 +40,12 @@ class Unanswered(Struct, frozen=True):
     reason: str
     waits: bool = True
 
+
+INTERNAL_ERROR: Final = Refused(AckCode.AE, "internal error", (Fault(FaultCode.APPLICATION_INTERNAL_ERROR),))
+"""What a message means that our own code fails over: kept for a person, and answered as one that can be mended."""
+
+_LONGEST_LABEL: Final = 200
+"""Characters; HL7 2.5.1 allows 227 for MSH-3 and 4 (HD), 20 for MSH-10. PostgreSQL indexes no more than 2,700 bytes."""
 
 Meaning: TypeAlias = PatientUpdate | Ignored | Refused | Unanswered
 
@@ -79,13 +85,27 @@ class Arrival(Masked, Struct, frozen=True):
 
     @property
     def sender(self) -> str:
-        """MSH-3 and MSH-4, as one text: who speaks on this listener."""
-        return f"{self.header.sending_application}/{self.header.sending_facility}"
+        """MSH-3 and MSH-4, as one label: who speaks on this listener."""
+        return _label(f"{self.header.sending_application}/{self.header.sending_facility}")
+
+    @property
+    def control_id(self) -> str:
+        """MSH-10 as a label, to look for; the answer repeats it as it came."""
+        return _label(self.header.control_id)
 
     @property
     def event(self) -> str:
         """Message code and trigger event as in MSH-9, such as ADT^A28; empty where there is none."""
-        return "^".join(part for part in (self.header.message_code, self.header.trigger) if part)
+        return _label("^".join(part for part in (self.header.message_code, self.header.trigger) if part))
+
+
+def _label(text: str) -> str:
+    """Make a sender's text fit for a column, an index and a terminal: printable (no NUL, above all) and not endless."""
+    if len(text) > _LONGEST_LABEL:
+        text = text[:_LONGEST_LABEL]
+    if text.isprintable():
+        return text
+    return "".join([character if character.isprintable() else "?" for character in text])
 
 
 class Settled(Masked, Struct, frozen=True):

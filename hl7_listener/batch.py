@@ -7,7 +7,7 @@ first one made, a repeat finds its original, although neither is in the database
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +19,7 @@ from hl7_listener.arrival import Arrival, Ignored, Settled, Unanswered
 from hl7_listener.framing import encode
 from patient_records.ids import IdSource
 from patient_records.journal import Entry, Journal, Known
+from patient_records.model import Demographics
 from patient_records.ports import RecordChange, RecordChanges
 from patient_records.reconcile import Outcome, reconcile
 from patient_records.repository import OpenRecord, Records
@@ -125,7 +126,7 @@ class Batch:
             listener=arrival.listener.name,
             sender=arrival.sender,
             organisation=arrival.listener.organisation,
-            control_id=arrival.header.control_id,
+            control_id=arrival.control_id,
             event=arrival.event,
             message_key=key,
             body_digest=digest,
@@ -187,7 +188,7 @@ class Batch:
             opened = opened.changed(result.demographics, opened.record.standing)
         record_id = opened.record.id
         self._open[record_id] = opened
-        self._found.update(dict.fromkeys(blinds, record_id))
+        self._found.update(_held_by(result.demographics, update, blinds, record_id))
         return Decision(result.outcome, AckCode.AA, record_id=record_id, changes=result.changes, findings=findings)
 
     def _survivor(self, record_id: int) -> int:
@@ -237,6 +238,14 @@ class Batch:
         stores.journal.write(connection, entries)
         if self._repeated:
             stores.journal.count_repeats(connection, self._repeated, now)
+
+
+def _held_by(
+    demographics: Demographics, update: PatientUpdate, blinds: Sequence[bytes], record_id: int
+) -> Iterator[tuple[bytes, int]]:
+    """Which of the update's identifiers find the record now: another organisation's message does not bring all."""
+    held = {*demographics.identifiers, *demographics.aliases}
+    return ((blind, record_id) for i, blind in zip(update.identifiers, blinds, strict=True) if i in held)
 
 
 def _differs(before: OpenRecord | None, after: OpenRecord) -> bool:

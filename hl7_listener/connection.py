@@ -4,6 +4,10 @@ It never refuses because of load: it stops reading, and TCP tells the sender to 
 its own messages are unanswered, while its sender does not take its answers, or while the listener's byte budget is
 spent. It ends when the sender has left and is answered, after a frame that is too large, after half a frame that took
 too long, and, unanswered, after a storage failure.
+
+A sender whose frame is too large is still writing it when it is refused. Closing at once would reset the connection,
+and with it go answers that the sender has not yet taken from its system. So we say our last word, let it write into
+the void for a while, and close when it has left or the while is over.
 """
 
 from __future__ import annotations
@@ -16,14 +20,14 @@ from typing import Final
 
 from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, acknowledge, due
 from hl7_listener.adt import interpret
-from hl7_listener.arrival import Arrival, Meaning, Refused, Settled, Unanswered
+from hl7_listener.arrival import INTERNAL_ERROR, Arrival, Meaning, Refused, Settled, Unanswered
 from hl7_listener.budget import ByteBudget
 from hl7_listener.errors import Unreadable
 from hl7_listener.framing import Event, Frame, FrameDecoder, Junk, Oversize, encode
 from hl7_listener.header import Header
 from hl7_listener.ingest import Ingest
-from hl7_listener.message import read
-from hl7_listener.options import ListenerOptions
+from hl7_listener.message import Message, read
+from hl7_listener.options import CLOSE, ListenerOptions
 from hl7_listener.sender_profile import SenderProfile
 from hl7_listener.telemetry import Telemetry
 
@@ -32,6 +36,9 @@ MOST_UNANSWERED: Final = 128
 
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """A dead peer is found within two minutes, although a quiet one may stay for days."""
+
+_LINGER: Final = 5.0
+"""Seconds in which a refused sender may find our answer; it needs one round trip."""
 
 
 class Connection(asyncio.Protocol):
@@ -65,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._skipped = 0
         self._stop_reading = {"answers": False, "writing": False, "budget": False, "closing": False}
         self._paused = False
+        self._eof = False
         self.abandoned = False
 
     # ---- asyncio.Protocol ------------------------------------------------------------------------------------------
@@ -81,11 +89,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes in any chunking."""
         self._telemetry.received(self._listener.name, len(data))
+        if self._decoder.spent:
+            return
         self._take(self._decoder.feed(data))
         self._arm_idle()
 
     def eof_received(self) -> bool:
         """The sender will say no more; what it said is still answered (True keeps the writing side open)."""
+        self._eof = True
         self._take(self._decoder.close())
         self._stop_reading["closing"] = True
         return self._unanswered > 0
@@ -140,12 +151,19 @@ class Connection(asyncio.Protocol):
                 message = read(event.payload, charset=listener.charset, default_charset=listener.default_charset)
             except Unreadable as error:
                 return self._made(event, now, error.header, Refused(AckCode.AR, f"unreadable: {error.code}"))
-            meaning = interpret(message, listener, self._profile, now)
-            return self._made(event, now, message.header, meaning, guessed=message.charset_guessed)
+            return self._made(event, now, message.header, self._meaning(message, now), guessed=message.charset_guessed)
         if isinstance(event, Oversize):
             self._telemetry.limited(listener.name, "too_large")
             return self._made(event, now, _header_of(event.payload), Refused(AckCode.AR, "too large"), last=True)
         return self._made(event, now, Header(), Unanswered(f"junk: {event.reason}"))
+
+    def _meaning(self, message: Message, now: datetime) -> Meaning:
+        """Say what the message means; one that we fail over is kept for a person, and those behind it go on."""
+        try:
+            return interpret(message, self._listener, self._profile, now)
+        except Exception as error:  # noqa: BLE001 (a fault of ours in one message must not stop the feed)
+            self._telemetry.internal_error(error)
+            return INTERNAL_ERROR
 
     def _made(
         self,
@@ -164,29 +182,35 @@ class Connection(asyncio.Protocol):
     def settled(self, settled: Settled) -> None:
         """Send the answer of a committed arrival."""
         self._answered(settled.arrival, settled.answer)
-        if settled.arrival.last:
-            self._close()
 
     def failed(self, arrival: Arrival) -> None:
-        """Close without a word, or say NAK, as this listener is configured for a storage failure."""
+        """Close without a word, or say NAK, as this listener is configured for a storage failure.
+
+        Where a NAK may not be said, because its sender asked for silence, only a closed connection can tell it.
+        """
+        nak = None if isinstance(arrival.meaning, Unanswered) else self._nak(arrival)
+        self._answered(arrival, nak or b"")
+        if nak is None and self._transport is not None:
+            self._transport.abort()
+
+    def _nak(self, arrival: Arrival) -> bytes | None:
+        """Write what a sender is told of a message that could not be stored; None: nothing."""
         policy = self._listener.on_storage_failure
-        if policy == "close":
-            self._answered(arrival, b"")
-            if self._transport is not None:
-                self._transport.abort()
-            return
-        fault = Fault(FaultCode.APPLICATION_INTERNAL_ERROR)
-        now = self._clock()
+        if policy == CLOSE:
+            return None
         codes = due(arrival.header, AckCode(policy), always=self._listener.always_acknowledge)
+        if not codes:
+            return None
+        now = self._clock()
         answer = acknowledge(
             arrival.header,
-            codes[0] if codes else AckCode(policy),
+            codes[0],
             control_id=f"E{now:%Y%m%d%H%M%S%f}",
             now=now,
             text="not stored, send it again",
-            faults=(fault,),
+            faults=(Fault(FaultCode.APPLICATION_INTERNAL_ERROR),),
         )
-        self._answered(arrival, encode(answer) if codes else b"")
+        return encode(answer)
 
     def _answered(self, arrival: Arrival, answer: bytes) -> None:
         octets = len(arrival.raw)
@@ -198,7 +222,9 @@ class Connection(asyncio.Protocol):
             return
         if answer:
             self._transport.write(answer)
-        if self._stop_reading["closing"] and self._unanswered == 0:
+        if arrival.last:
+            self._linger()
+        elif self._stop_reading["closing"] and self._unanswered == 0:
             self._close()
         else:
             self._press()
@@ -278,6 +304,18 @@ class Connection(asyncio.Protocol):
     def _end_if_answered(self) -> None:
         if self._unanswered == 0:
             self._close()
+
+    def _linger(self) -> None:
+        """Say no more, and let the sender go on writing until it has seen that; nothing of it is kept."""
+        transport = self._transport
+        if transport is None or self._eof or not transport.can_write_eof():
+            self._close()
+            return
+        transport.write_eof()
+        transport.resume_reading()
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(_LINGER, self._close)
 
     def _close(self) -> None:
         if self._transport is not None:

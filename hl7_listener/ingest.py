@@ -28,9 +28,9 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from hl7_listener.acknowledgment import AckCode, Fault, FaultCode
-from hl7_listener.arrival import Arrival, Refused, Settled
+from hl7_listener.arrival import INTERNAL_ERROR, Arrival, Settled
 from hl7_listener.batch import Batch, Stores
+from hl7_listener.options import CLOSE
 from hl7_listener.telemetry import Telemetry
 from patient_records.errors import RecordsError, StorageConflict, StorageUnavailable
 from patient_records.unit_of_work import Database
@@ -43,7 +43,6 @@ MOST_BYTES: Final = 8 << 20
 
 _LONGEST_WAIT: Final = 0.004
 _ATTEMPTS: Final = 5
-_CLOSE: Final = "close"
 
 T = TypeVar("T")
 
@@ -116,7 +115,10 @@ class Ingest:
             self._ready.wait(remaining)
 
     def _commit(self, batch: list[Arrival]) -> None:
-        batch = [arrival for arrival in batch if not arrival.source.abandoned]
+        abandoned = [arrival for arrival in batch if arrival.source.abandoned]
+        if abandoned:  # its connection closes, and must not go on counting what it handed in
+            self._in_loop(_tell_failed, abandoned)
+            batch = [arrival for arrival in batch if not arrival.source.abandoned]
         if not batch:
             return
         started = time.perf_counter()
@@ -155,10 +157,8 @@ class Ingest:
         if isinstance(error, RecordsError):
             self._fail(batch, type(error).__name__)  # a key or a seal: nothing can be promised before it is mended
             return
-        fault = Fault(FaultCode.APPLICATION_INTERNAL_ERROR)
-        kept = replace(batch[0], meaning=Refused(AckCode.AE, "internal error", (fault,)))
         try:
-            settled = self._transact([kept])
+            settled = self._transact([replace(batch[0], meaning=INTERNAL_ERROR)])
         except Exception as second:  # noqa: BLE001 (not even kept: then it is not answered either)
             self._telemetry.internal_error(second)
             self._fail(batch, "internal")
@@ -169,7 +169,7 @@ class Ingest:
     def _fail(self, batch: Sequence[Arrival], code: str) -> None:
         self.healthy = False
         for arrival in batch:
-            if arrival.listener.on_storage_failure == _CLOSE:
+            if arrival.listener.on_storage_failure == CLOSE:
                 arrival.source.abandoned = True
         self._telemetry.storage_failed(code, len(batch))
         self._in_loop(_tell_failed, batch)

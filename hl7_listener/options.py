@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 MEBIBYTE = 1 << 20
+
+CLOSE: Final = "close"
+"""The default of ``on_storage_failure``: no answer and a closed connection."""
 
 
 class ListenerOptions(Struct, frozen=True):
