@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from invites.options import InviteOptions, faults
-from invites.retry import RetryPolicy
+from invites.options import InviteOptions
 from tests.support.people import HOSPITAL, ORGANISATION
 
 LONDON = InviteOptions({ORGANISATION: HOSPITAL}, "https://join.example", zone=ZoneInfo("Europe/London"))
@@ -26,13 +23,3 @@ def test_only_a_letter_needs_days_on_its_way() -> None:
     expires = datetime(2026, 7, 31, tzinfo=UTC)
     assert LONDON.entry_expires("sms", expires) == expires
     assert LONDON.entry_expires("letter", expires) == datetime(2026, 7, 17, tzinfo=UTC)
-
-
-def test_options_that_contradict_themselves_are_told() -> None:
-    assert faults(LONDON) == ()
-    short = msgspec.structs.replace(LONDON, lifetime=timedelta(days=14))
-    assert [fault.split()[0] for fault in faults(short)] == ["invitations.lifetime_days"]
-    no_letters = msgspec.structs.replace(short, policy=msgspec.structs.replace(short.policy, channels=("sms",)))
-    assert faults(no_letters) == ()
-    patient = msgspec.structs.replace(LONDON, retry=RetryPolicy(give_up_after=timedelta(days=30)))
-    assert [fault.split()[0] for fault in faults(patient)] == ["delivery.give_up_after"]
