@@ -67,9 +67,8 @@ def doorstep(context: click.Context, config: Path | None) -> None:
 def main() -> None:
     """Run the command line; gives the exit status to the shell."""
     try:
-        doorstep(standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
+        status = doorstep(standalone_mode=False)  # gives what a command passed to ``context.exit``, else None
+        sys.exit(status if isinstance(status, int) else 0)
     except click.Abort:
         click.echo("Stopped.", err=True)
         sys.exit(1)

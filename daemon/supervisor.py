@@ -125,10 +125,11 @@ class Supervisor:
         self._log.info("stopping")
         for task in self._tasks:
             task.cancel()
+        ends = time.monotonic() + deadline.total_seconds()
         drained = await asyncio.gather(*(listener.drain(deadline) for listener in listeners))
         await asyncio.to_thread(ingest.stop)
         await asyncio.to_thread(sampler.stop, _SAMPLER_STOPS)
-        clock_ended = await asyncio.to_thread(clock.stop, deadline.total_seconds())
+        clock_ended = await asyncio.to_thread(clock.stop, max(1.0, ends - time.monotonic()))
         await api.stop()
         return all(drained) and clock_ended
 

@@ -25,7 +25,7 @@ from msgspec import Struct, field
 from sqlalchemy import Connection, select
 
 from invites import outbox
-from invites.channels.channel import NotSent
+from invites.channels.channel import OUTCOME_NAMES, NotSent
 from invites.finish import Finish
 from invites.invitation import FINAL, EntryEvent, EntryState, after
 from invites.onward import Onward, Undelivered
@@ -107,7 +107,7 @@ class Dispatch:
         ]
         for group in self._senders.answers(calls, may_begin=may_begin, otherwise=NotSent(NOT_BEGUN)):
             self._finish(group)
-            report.outcomes.update(type(answer.outcome).__name__.lower() for answer in group)
+            report.outcomes.update(OUTCOME_NAMES[type(answer.outcome)] for answer in group)
         return bool(entries)
 
     def _may_begin(self, stopping: Callable[[], bool]) -> Callable[[], bool]:

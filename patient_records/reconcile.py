@@ -3,8 +3,8 @@
 Four questions, in this order:
 
 1. Is there such a person? If not, the update must bring a family and a given name, and makes them.
-2. Whose record is it? Another organisation's message adds its own identifiers and stops contact (death); what else it
-   says differently is a finding, not a change.
+2. Whose record is it? Another organisation's message adds its own identifiers and stops contact (death, which its own
+   sender may take back); what else it says differently is a finding, not a change.
 3. Is the event older than what is stored? Then it changes no demographics. Death is never too old to stop contact.
 4. What does it say of each field: nothing (leave it), ``""`` (erase it), a value (set it)?
 """
@@ -100,8 +100,6 @@ def _from_elsewhere(
 ) -> Reconciliation:
     local = tuple(identifier for identifier in update.identifiers if not identifier.national)
     identifiers, aliases = _identifiers(stored, local, replaces=True)
-    if stored.death is not None:
-        death = stored.death if death is None else death  # another organisation stops contact, it never starts it again
     after = replace(stored, identifiers=identifiers, aliases=aliases, death=death)
     differs = [name for name, value in _said(update).items() if getattr(stored, name) != value]
     known = {*stored.identifiers, *stored.aliases}

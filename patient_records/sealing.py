@@ -1,7 +1,8 @@
 """Sealing: AES-256-GCM, bound to the place where the sealed bytes lie.
 
 A sealed value is ``0x01 || nonce (12) || ciphertext and tag``. The additional data names table, row id and version, so
-that a thief with write access cannot move a value to another row or bring an old one back (NIST SP 800-38D). Nonces are
+that a thief with write access cannot move a value to another row, nor bring an old value back without its whole old row
+(NIST SP 800-38D). Nonces are
 random: a record key seals one record and its messages, an organisation key wraps one key a record, both far below the
 2**32 that 96-bit random nonces allow.
 

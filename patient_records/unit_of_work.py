@@ -57,7 +57,7 @@ class Database:
         parsed = make_url(url)
         self.dialect = parsed.get_backend_name()
         if self.dialect == SQLITE:
-            _make_folder(parsed.database)
+            _make_file(parsed.database)
             connect_args: dict[str, Any] = {"check_same_thread": False, "timeout": _BUSY_SECONDS}
         else:
             options = "-c synchronous_commit=on -c timezone=UTC"
@@ -126,9 +126,12 @@ class Database:
         self.engine.dispose()
 
 
-def _make_folder(database: str | None) -> None:
+def _make_file(database: str | None) -> None:
+    """Make a new database file for its owner's eyes only; SQLite gives ``-wal`` and ``-shm`` the same mode."""
     if database and database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = Path(database)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600, exist_ok=True)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -111,7 +111,7 @@ class Listener(Section):
     processing_ids: Choices[Annotated[str, Field(pattern=r"^[A-Z0-9]{1,3}$")]] = ("P", "T", "D")
     """Processing ids (MSH-11.1) that are accepted; empty counts as P."""
     max_connections: Annotated[int, Strict(), Field(ge=1, le=100_000)] = 2000
-    """Connections at a time; more wait to be accepted."""
+    """Connections at a time; more are closed at once."""
     on_storage_failure: Literal["close", "AE", "AR"] = "close"
     """What a sender gets when nothing can be stored: a closed connection makes every sender retry."""
     always_acknowledge: Flag = False

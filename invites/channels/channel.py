@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -91,6 +91,9 @@ class Unknown(Struct, frozen=True):
 
 
 Outcome: TypeAlias = Accepted | NotSent | Refused | Unknown
+
+OUTCOME_NAMES: Final = {Accepted: "accepted", NotSent: "not_sent", Refused: "refused", Unknown: "unknown"}
+"""How each outcome is called in counts and labels."""
 
 
 class Settlement(Enum):

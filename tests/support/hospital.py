@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from hl7_listener.acknowledgment import AckCode
@@ -32,6 +33,8 @@ from patient_records.tables import metadata
 from patient_records.unit_of_work import Database
 
 ORGANISATION = "RX1"
+ANOTHER = "RX2"
+"""A second organisation on the same database."""
 
 
 class _Nobody:
@@ -53,7 +56,7 @@ class Hospital:
     """One organisation's listener over the database of that URL; close it after use."""
 
     def __init__(self, database_url: str) -> None:
-        ring = KeyRing((), {}).completed((ORGANISATION,))
+        ring = KeyRing((), {}).completed((ORGANISATION, ANOTHER))
         ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
         self.database = Database(database_url)
         self.records = Records(ring, ids)
@@ -68,7 +71,11 @@ class Hospital:
 
     def send(self, *messages: bytes) -> list[Settled]:
         """Take messages as the listener would, all in one transaction, and give what became of them."""
-        arrivals = [self._arrival(raw) for raw in messages]
+        return self.send_as(*((ORGANISATION, raw) for raw in messages))
+
+    def send_as(self, *messages: tuple[str, bytes]) -> list[Settled]:
+        """Take messages at the listeners of the organisations named, all in one transaction."""
+        arrivals = [self._arrival(raw, organisation) for organisation, raw in messages]
         with self.database.begin() as connection:
             return Batch(self._stores, connection, datetime.now(UTC)).settle(arrivals)
 
@@ -81,15 +88,16 @@ class Hospital:
             found = self.records.find_one(connection, identifier)
             return None if found is None else self.records.load(connection, [found])[found].record
 
-    def _arrival(self, raw: bytes) -> Arrival:
+    def _arrival(self, raw: bytes, organisation: str) -> Arrival:
         now, nobody = datetime.now(UTC), _Nobody()
+        listener = replace(self.listener, organisation=organisation)
         try:
             message = read(raw)
         except Unreadable as error:
             refused = Refused(AckCode.AR, f"unreadable: {error.code}")
-            return Arrival(self.listener, now, 0, raw, error.header, refused, nobody)
-        meaning = interpret(message, self.listener, self.profile, now)
-        return Arrival(self.listener, now, 0, raw, message.header, meaning, nobody, message.charset_guessed)
+            return Arrival(listener, now, 0, raw, error.header, refused, nobody)
+        meaning = interpret(message, listener, self.profile, now)
+        return Arrival(listener, now, 0, raw, message.header, meaning, nobody, message.charset_guessed)
 
 
 def unframed(answer: bytes) -> bytes:

@@ -262,8 +262,8 @@ def test_a_death_report_moves_last_event_only_when_it_is_not_late() -> None:
 # --- Organisations: another one's message adds its local identifiers and stops contact; the rest is findings.
 
 
-def elsewhere(at: int = 101, **said: Any) -> PatientUpdate:
-    return update(at, "PAS|RX2", "RX2", **{"identifiers": (NHS, ELSEWHERE), **said})
+def elsewhere(at: int = 101, sender: str = "PAS|RX2", **said: Any) -> PatientUpdate:
+    return update(at, sender, "RX2", **{"identifiers": (NHS, ELSEWHERE), **said})
 
 
 def test_another_organisation_adds_its_local_identifiers_and_changes_nothing_else() -> None:
@@ -281,6 +281,17 @@ def test_agreement_from_elsewhere_is_no_finding() -> None:
 def test_an_erasure_from_elsewhere_is_a_finding() -> None:
     result = reconcile(record(), elsewhere(sex=ERASED))
     assert (made(result).sex, result.findings) == ("F", ("differs_from_owner:sex",))
+
+
+def test_a_death_reported_from_elsewhere_is_taken_back_by_its_own_sender_alone() -> None:
+    reported = made(reconcile(record(), elsewhere(sender="THEIRS", death=DeathNews(dead=True))))
+    assert reported.death is not None
+    denied = made(reconcile(record(death=reported.death), elsewhere(at=102, death=DeathNews(dead=False))))
+    assert denied.death == reported.death
+    owner = made(reconcile(record(death=reported.death), update(at=103, death=DeathNews(dead=False))))
+    assert owner.death == reported.death
+    back = elsewhere(at=104, sender="THEIRS", death=DeathNews(dead=False))
+    assert made(reconcile(record(death=reported.death), back)).death is None
 
 
 def test_a_national_number_from_elsewhere_is_a_finding_unless_it_is_known() -> None:

@@ -1,0 +1,97 @@
+"""The command line's promises to scripts: its exit status, and a sentence that says what to do (SPEC 1)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("demo", "init", "serve", "check-config", "migrate", "send", "invite", "explain", "status")
+
+
+def doorstep(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DOORSTEP_")}
+    return subprocess.run(
+        [sys.executable, "-m", "daemon", *arguments],
+        cwd=folder,
+        env={**environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
+    done = doorstep(command, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert f"Example: doorstep {command}" in done.stdout
+
+
+def test_a_fault_of_the_configuration_is_status_1(tmp_path: Path) -> None:
+    (tmp_path / "doorstep.toml").write_text("[api]\nporrt = 1\n")
+    for command in ("check-config", "serve", "status", "invite"):
+        done = doorstep(command, folder=tmp_path)
+        assert done.returncode == 1, command
+        assert "api.porrt" in done.stderr
+        assert "port" in done.stderr
+
+
+def test_a_sound_configuration_is_status_0(tmp_path: Path) -> None:
+    done = doorstep("check-config", folder=tmp_path)
+    assert done.returncode == 0
+    assert "no faults" in done.stdout
+
+
+def test_wrong_use_is_status_2(tmp_path: Path) -> None:
+    for arguments in (
+        ["nonsense"],
+        ["send"],
+        ["send", ".", "--to", "nowhere"],
+        ["explain"],
+        ["demo", "--patients", "x"],
+    ):
+        done = doorstep(*arguments, folder=tmp_path)
+        assert done.returncode == 2, arguments
+        assert "Traceback" not in done.stderr
+
+
+def test_status_without_a_daemon_is_status_1(tmp_path: Path) -> None:
+    done = doorstep("status", folder=tmp_path)
+    assert done.returncode == 1
+    assert "doorstep serve" in done.stdout
+
+
+def test_nobody_found_is_status_1_and_says_what_to_try(tmp_path: Path) -> None:
+    done = doorstep("explain", "4711", folder=tmp_path)
+    assert done.returncode == 1
+    assert "PID-3" in done.stderr
+
+
+def test_sending_to_nobody_is_status_1(tmp_path: Path) -> None:
+    (tmp_path / "a.hl7").write_bytes(b"MSH|^~\\&|A|B|C|D|20260101||ADT^A28|1|P|2.5\rPID|1||1\r")
+    done = doorstep("send", "a.hl7", "--to", "127.0.0.1:1", "--timeout", "1", folder=tmp_path)
+    assert done.returncode == 1
+    assert "no_connection" in done.stdout
+
+
+def test_init_writes_both_files_once(tmp_path: Path) -> None:
+    done = doorstep("init", "here", folder=tmp_path)
+    assert done.returncode == 0
+    key_file = tmp_path / "here" / "doorstep-data" / "keys.json"
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    before = (key_file.read_bytes(), (tmp_path / "here" / "doorstep.toml").read_bytes())
+    again = doorstep("init", "here", folder=tmp_path)
+    assert again.returncode == 1
+    assert (key_file.read_bytes(), (tmp_path / "here" / "doorstep.toml").read_bytes()) == before
+
+
+def test_a_database_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    doorstep("migrate", folder=tmp_path)
+    files = list((tmp_path / "doorstep-data").glob("doorstep.db*"))
+    assert files
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}
