@@ -37,7 +37,7 @@ BENCHMARKS: Final[dict[str, Callable[[Workbench], Table]]] = {
     "dispatch": dispatch.run,
 }
 
-_WIDTH: Final = 170
+_WIDTH: Final = 210
 _DATABASES: Final = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 

@@ -24,13 +24,14 @@ class Figures(Struct, frozen=True):
     """One process and its descendants.
 
     ``rss`` and ``peak`` of the process itself and ``family_rss`` of all, in MiB; ``cpu`` in seconds, user and system,
-    of all that live.
+    of the process itself, and ``children_cpu`` of all its descendants that live.
     """
 
     rss: float
     peak: float
     family_rss: float
     cpu: float
+    children_cpu: float
 
 
 def figures(pid: int | None) -> Figures | None:
@@ -40,7 +41,8 @@ def figures(pid: int | None) -> Figures | None:
     family = _family(pid)
     memory = {member: _memory(member) for member in family}
     rss, peak = memory[pid]
-    return Figures(rss, peak, sum(now for now, _ in memory.values()), sum(_cpu(member) for member in family))
+    own, *others = (_cpu(member) for member in family)
+    return Figures(rss, peak, sum(now for now, _ in memory.values()), own, sum(others))
 
 
 def own_rss() -> float | None:

@@ -52,11 +52,15 @@ class Receiver(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """One measurement: the sending, the receiver's memory at its end, its processor time for a message (us)."""
+    """One measurement: the sending, the receiver's memory at its end, and what processor time it took.
+
+    ``cpu`` is in microseconds for a message, of the process itself; ``children_cpu`` in seconds, of its children.
+    """
 
     sending: Sending
     memory: Figures | None
-    cpu: float | None
+    cpu: float | None = None
+    children_cpu: float | None = None
 
 
 def measure(bench: Workbench, receiver: Receiver, connections: int) -> Measured:
@@ -78,8 +82,9 @@ def measure(bench: Workbench, receiver: Receiver, connections: int) -> Measured:
         after = figures(opened.pid)
         opened.check(sending)
     if before is None or after is None:
-        return Measured(sending, after, None)
-    return Measured(sending, after, 1e6 * (after.cpu - before.cpu) / max(1, sending.acknowledged))
+        return Measured(sending, after)
+    cpu = 1e6 * (after.cpu - before.cpu) / max(1, sending.acknowledged)
+    return Measured(sending, after, cpu, after.children_cpu - before.children_cpu)
 
 
 def bare(name: str, *, reconnect: bool = False, label: str = "") -> Receiver:

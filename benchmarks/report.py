@@ -21,7 +21,10 @@ Row: TypeAlias = dict[str, Cell]
 
 
 class Column(Struct, frozen=True):
-    """One column: its name in a row and in JSON, its heading, and how its numbers are written (a format spec)."""
+    """One column: its name in a row and in JSON, its heading, and how its numbers are written (a format spec).
+
+    A heading may have several lines; text (no format) stands to the left.
+    """
 
     key: str
     heading: str
@@ -78,7 +81,7 @@ def show(table: Table, console: Console) -> None:
     """Print a table with its notes."""
     drawn = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for column in table.columns:
-        drawn.add_column(column.heading, justify="right" if column.form else "left", no_wrap=bool(column.form))
+        drawn.add_column(column.heading, justify="right" if column.form else "left", no_wrap=True)
     for row in table.rows:
         drawn.add_row(*(_written(row.get(column.key), column.form) for column in table.columns))
     console.print(drawn)
