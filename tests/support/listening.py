@@ -76,8 +76,7 @@ class Recorder:
 class Listening:
     """One listener over the database of that URL; ``changes`` are fields of its options.
 
-    While ``broken`` is set every writing transaction fails; while ``held`` is set the writer waits. ``in_transaction``
-    is called with the connection in each writing transaction of the listener, before anything is written.
+    While ``broken`` is set writing transactions fail (``once``: the first one only); while ``held`` the writer waits.
     """
 
     def __init__(self, database_url: str, **changes: Any) -> None:
@@ -85,7 +84,7 @@ class Listening:
         self.options = replace(self.hospital.listener, **changes)
         self.told = Recorder()
         self.broken = threading.Event()
-        self.in_transaction: Callable[[Connection], None] = lambda _connection: None
+        self.once = False
         self._going = threading.Event()
         self._going.set()
         self._begin = self.hospital.database.begin
@@ -151,6 +150,11 @@ class Listening:
             return [dict(row._mapping) for row in found]
 
     @property
+    def healthy(self) -> bool:
+        """Whether the last thing that was to be stored was."""
+        return self.ingest.healthy
+
+    @property
     def outcomes(self) -> list[str]:
         """What the journal says of each message, in order."""
         return [row["outcome"] for row in self.rows("journal")]
@@ -164,7 +168,8 @@ class Listening:
     def _guarded(self) -> Iterator[Connection]:
         assert self._going.wait(SAFETY), "nobody let the writer go"
         if self.broken.is_set():
+            if self.once:
+                self.broken.clear()
             raise StorageUnavailable("broken_by_test")
         with self._begin() as connection:
-            self.in_transaction(connection)
             yield connection
