@@ -71,7 +71,7 @@ def test_not_sent_is_tried_again_later_with_the_pair_that_it_had(house: House) -
     provider, channel = ScriptedProvider(), PlainChannel(SMS)
     provider.script = [NotSent("busy")]
     lane = house.lane(provider, channel)
-    assert lane.run().outcomes == Counter(notsent=1)
+    assert lane.run().outcomes == Counter(not_sent=1)
     row = entry(house)
     assert (row["state"], row["code"], row["sealed_request"]) == ("queued", "busy", None)
     assert lane.run().outcomes == Counter()
