@@ -19,11 +19,11 @@ def test_by_default_the_connection_is_closed_without_a_word(sqlite_url: str) -> 
         with listening.wire() as wire:
             wire.send(a28(1), a28(2))
             assert wire.remaining() == []
-        assert not listening.healthy
+        assert not listening.healthy()
         listening.broken.clear()
         with listening.wire() as again:
             assert [msa(again.exchange(message))[0] for message in (a28(1), a28(2))] == ["AA", "AA"]
-        assert listening.healthy
+        assert listening.healthy()
         assert listening.outcomes == ["applied", "applied"]
 
 

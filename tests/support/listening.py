@@ -149,7 +149,6 @@ class Listening:
             found = connection.execute(select(table).order_by(*table.primary_key.columns))
             return [dict(row._mapping) for row in found]
 
-    @property
     def healthy(self) -> bool:
         """Whether the last thing that was to be stored was."""
         return self.ingest.healthy
