@@ -158,4 +158,4 @@ def _notes(bench: Workbench) -> tuple[str, ...]:
     if POSTGRESQL not in bench.databases:
         return _NOTES
     said = ", ".join(f"{name}={bench.postgres_setting(name)}" for name in ("fsync", "synchronous_commit"))
-    return (*_NOTES, f"PostgreSQL runs with {said}, and otherwise as it comes.")
+    return (*_NOTES, f"PostgreSQL runs on {bench.postgres_filesystem} with {said}, and otherwise as it comes.")

@@ -156,10 +156,10 @@ def _serving(daemon: DaemonProcess) -> Open:
 
 
 def journalled(daemon: DaemonProcess) -> int:
-    """Count the journal of a daemon's database."""
+    """Count the messages that a daemon's database holds with a positive answer: refused ones must hide no loss."""
     database = Database(daemon.database_url)
     try:
         with database.read() as connection:
-            return int(connection.scalar(select(func.count()).select_from(journal)) or 0)
+            return int(connection.scalar(select(func.count()).where(journal.c.answer == "AA")) or 0)
     finally:
         database.close()

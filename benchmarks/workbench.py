@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import click
 from sqlalchemy import text
 
-from benchmarks.machine import in_memory
+from benchmarks.machine import filesystem, in_memory
 from benchmarks.scale import Scale
 from patient_records.unit_of_work import Database
 from tests.support.daemon_process import DaemonProcess
@@ -72,7 +72,14 @@ class Workbench:
         """Give the run's cluster, started."""
         if self._cluster is None:
             self._cluster = self._exits.enter_context(private_cluster(durable=True))
+            if in_memory(self._cluster.folder):
+                self.say("PostgreSQL lies in memory here: its fsync costs nothing, and its numbers say nothing")
         return self._cluster
+
+    @property
+    def postgres_filesystem(self) -> str:
+        """The type of the file system that the cluster lies on."""
+        return filesystem(self.postgres().folder) or "an unknown file system"
 
     def postgres_setting(self, name: str) -> str:
         """Give a setting of the cluster as a connection of the daemon's has it."""

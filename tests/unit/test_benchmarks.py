@@ -40,7 +40,7 @@ def test_each_benchmark_runs_and_gives_numbers(name: str, tmp_path: Path) -> Non
     assert table.rows
     for row in table.rows:
         assert set(row) <= {column.key for column in table.columns}
-        assert any(isinstance(row.get(key), float) and row[key] for key in SIZED)
+        assert any(isinstance(row.get(key), float) for key in SIZED)  # not how large: a busy machine gives 0
     written = json.loads(file.read_text())
     assert written["tables"][0]["rows"] == table.rows
     assert str(tmp_path) not in file.read_text()
