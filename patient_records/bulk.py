@@ -4,13 +4,17 @@ SQLAlchemy Core knows the tables and writes each statement once, for each dialec
 own cursor with all the values of a batch. What is saved is not the database's time but ours: a dozen statements a
 batch, each through the whole of an expression language, cost more than the rows (``docs/adr/0002``).
 
-On SQLite an insert is ``executemany``, a look-up ``IN (?, ?, ...)``; on PostgreSQL one ``INSERT ... SELECT FROM
-unnest(...)`` with an array for each column, and ``= ANY(array)``: one round trip, whatever the number of rows.
+On PostgreSQL an insert is one ``INSERT ... SELECT FROM unnest(...)`` with an array for each column, a look-up ``= ANY
+(array)``: one round trip, whatever the number of rows. On SQLite it is ``INSERT ... VALUES (...), (...)`` for up to 64
+rows at a time, and ``IN (?, ?, ...)``. Not ``executemany``: that gives the interpreter away at every row, and on the
+way to an acknowledgment the event loop is waiting to take it.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Table
@@ -22,6 +26,12 @@ from sqlalchemy.sql.dml import Insert
 from patient_records.unit_of_work import SQLITE
 
 Row = tuple[Any, ...]
+
+_PIECES: Final = (64, 32, 16, 8, 4, 2, 1)
+"""Rows of one statement on SQLite: few enough texts for the driver to keep them all prepared."""
+
+_MOST_VALUES: Final = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
+"""Values of one statement that SQLite takes (SQLITE_MAX_VARIABLE_NUMBER)."""
 
 _MOST_PARAMETERS: Final = 500
 """Values in one SQLite look-up: below every limit that SQLite was ever compiled with (999)."""
@@ -40,6 +50,7 @@ class BulkInsert:
         self._columns = [table.c[name] for name in columns]
         self._table, self._key, self._update = table, tuple(key), tuple(update)
         self._sqlite = self._compile_sqlite()
+        self._pieces = [(rows, self._several(rows)) for rows in _PIECES if rows * len(columns) <= _MOST_VALUES]
         self._postgresql = self._compile_postgresql()
 
     def _compile_sqlite(self) -> str:
@@ -52,6 +63,14 @@ class BulkInsert:
                 else statement.on_conflict_do_nothing(self._key)
             )
         return _text(statement, sqlite.dialect(paramstyle="qmark"), [column.name for column in self._columns])
+
+    def _several(self, rows: int) -> str:
+        """The statement for so many rows: Core's own for one, with its values repeated."""
+        marks = f"({', '.join('?' * len(self._columns))})"
+        head, values, tail = self._sqlite.partition(f"VALUES {marks}")
+        if not values:
+            raise AssertionError("the compiled statement writes its values in another way than is repeated here")
+        return f"{head}VALUES {', '.join([marks] * rows)}{tail}"
 
     def _compile_postgresql(self) -> str:
         dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
@@ -71,11 +90,18 @@ class BulkInsert:
         cursor = connection.connection.cursor()
         try:
             if connection.dialect.name == SQLITE:
-                cursor.executemany(self._sqlite, rows)
+                self._on_sqlite(cursor, rows)
             else:
                 cursor.execute(self._postgresql, [list(column) for column in zip(*rows, strict=True)])
         finally:
             cursor.close()
+
+    def _on_sqlite(self, cursor: Any, rows: Sequence[Row]) -> None:
+        position = 0
+        for size, text in self._pieces:
+            while len(rows) - position >= size:
+                cursor.execute(text, list(chain.from_iterable(rows[position : position + size])))
+                position += size
 
 
 class BulkSelect:

@@ -58,7 +58,11 @@ class Database:
         self.dialect = parsed.get_backend_name()
         if self.dialect == SQLITE:
             _make_file(parsed.database)
-            connect_args: dict[str, Any] = {"check_same_thread": False, "timeout": _BUSY_SECONDS}
+            connect_args: dict[str, Any] = {
+                "check_same_thread": False,
+                "timeout": _BUSY_SECONDS,
+                "cached_statements": 256,
+            }
         else:
             options = "-c synchronous_commit=on -c timezone=UTC"
             connect_args = {"connect_timeout": 5, "options": options, "application_name": "doorstep"}
