@@ -2,8 +2,9 @@
 
 Outcomes are finished many at a time, in one transaction. An answer counts if its attempt is still the entry's latest:
 also when the lease had lapsed meanwhile and the entry was called ``unknown``, for then the truth arrived late, but
-arrived. An answer to an attempt that was overtaken changes nothing. Those whose channel failed for certain go on to the
-next one in the same transaction.
+arrived. An answer to an attempt that was overtaken changes nothing, with one exception: *accepted* is true of the
+entry, whichever attempt it answers, and counts as long as the entry is not final. Those whose channel failed for
+certain go on to the next one in the same transaction.
 """
 
 from __future__ import annotations
@@ -95,14 +96,15 @@ class Finish:
             now = self._database.now(connection)
             steps = self._steps(connection, answers, now)
             people = self._onward.lock(connection, [step.answer.entry for step in steps if step.event in _ENDING])
-            states = outbox.at_attempts(connection, {answer.entry.id: answer.number for answer in answers})
-            counted = [(step, states[step.answer.entry.id]) for step in steps if _counts(step, states)]
+            standings = outbox.standings(connection, {answer.entry.id for answer in answers})
+            known = [(step, *standings[step.answer.entry.id]) for step in steps if step.answer.entry.id in standings]
+            counted = [(step, state) for step, state, latest in known if _counts(step, state, latest)]
             moved = [(step, state) for step, state in counted if not _nothing_learned(step, state)]
             outbox.move(connection, [step.move(state) for step, state in moved], now)
             outbox.wait_until(
                 connection, {s.answer.entry.id: s.due_at for s, state in counted if _nothing_learned(s, state)}
             )
-            outbox.answer(connection, [step.answered for step, _ in counted], now)
+            outbox.answer(connection, [step.answered for step, _, latest in known if _is_news(step, latest)], now)
             self._onward.go_on(connection, _undelivered(moved), people, now)
 
     def _steps(self, connection: Connection, answers: Sequence[Answer], now: datetime) -> list[_Step]:
@@ -137,9 +139,16 @@ class Finish:
         )
 
 
-def _counts(step: _Step, states: dict[int, EntryState]) -> bool:
-    """Whether this attempt is still the entry's latest, and open."""
-    return states.get(step.answer.entry.id) in (EntryState.SENDING, EntryState.UNKNOWN)
+def _counts(step: _Step, state: EntryState, latest: int) -> bool:
+    """Whether this answer moves its entry: the latest attempt is still open, or the provider has it after all."""
+    if step.event is EntryEvent.ACCEPT:
+        return state not in FINAL
+    return step.answer.number == latest and state in (EntryState.SENDING, EntryState.UNKNOWN)
+
+
+def _is_news(step: _Step, latest: int) -> bool:
+    """Whether the attempt's own row is to say so, whatever became of the entry meanwhile."""
+    return step.event is EntryEvent.ACCEPT or step.answer.number == latest
 
 
 def _nothing_learned(step: _Step, state: EntryState) -> bool:

@@ -3,12 +3,14 @@
 The one question behind the table is *may it have been sent?* Up to ``claimed`` certainly not, so a lapsed lease frees
 the entry and a cancellation stops it. ``sending`` is the window in which nobody knows: it is committed before the
 provider is called, and whoever finds it with a lapsed lease can only call it ``unknown``. No arrow leads from
-``unknown`` back to ``queued`` but one: the provider was asked, and it is certain that nothing was sent.
+``unknown`` back to ``queued`` but one: the provider was asked, and it is certain that nothing was sent. And the truth
+may arrive late: *accept* leads out of every state that is not final, for whoever has it must not be sent it again.
 
 :func:`drawing` makes the picture from the table; a test holds this copy of it to the table:
 
     accepted   (final)
     cancelled  (final)
+    claimed    --accept--> accepted
     claimed    --cancel--> cancelled
     claimed    --expire--> expired
     claimed    --refuse--> refused
@@ -16,6 +18,7 @@ provider is called, and whoever finds it with a lapsed lease can only call it ``
     claimed    --send--> sending
     expired    (final)
     given_up   (final)
+    queued     --accept--> accepted
     queued     --cancel--> cancelled
     queued     --claim--> claimed
     queued     --expire--> expired
@@ -78,11 +81,13 @@ TRANSITIONS: Final = {
     (EntryState.QUEUED, EntryEvent.CLAIM): EntryState.CLAIMED,
     (EntryState.QUEUED, EntryEvent.CANCEL): EntryState.CANCELLED,
     (EntryState.QUEUED, EntryEvent.EXPIRE): EntryState.EXPIRED,
+    (EntryState.QUEUED, EntryEvent.ACCEPT): EntryState.ACCEPTED,
     (EntryState.CLAIMED, EntryEvent.RELEASE): EntryState.QUEUED,
     (EntryState.CLAIMED, EntryEvent.CANCEL): EntryState.CANCELLED,
     (EntryState.CLAIMED, EntryEvent.EXPIRE): EntryState.EXPIRED,
     (EntryState.CLAIMED, EntryEvent.REFUSE): EntryState.REFUSED,
     (EntryState.CLAIMED, EntryEvent.SEND): EntryState.SENDING,
+    (EntryState.CLAIMED, EntryEvent.ACCEPT): EntryState.ACCEPTED,
     (EntryState.SENDING, EntryEvent.ACCEPT): EntryState.ACCEPTED,
     (EntryState.SENDING, EntryEvent.NOT_SENT): EntryState.QUEUED,
     (EntryState.SENDING, EntryEvent.REFUSE): EntryState.REFUSED,

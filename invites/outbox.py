@@ -3,7 +3,7 @@
 The window of trust. Between the commit that says ``sending`` and the one that says what came of it, nobody but the
 process that is sending knows anything. So two things guard an entry: the **lease** (a name drawn for each claim, and a
 time in the database's clock) says who may mark it, and the **fence** (the attempt number) says whose answer counts. An
-answer to an attempt that was overtaken by a later one changes nothing.
+answer to an attempt that was overtaken by a later one changes nothing, unless it is that the provider has it.
 
 Each move asks :data:`invites.invitation.TRANSITIONS` for its target, so no statement here can take a way that the table
 does not have. The caller brings the transaction; where records are locked too, they were locked first.
@@ -181,6 +181,15 @@ def at_attempts(connection: Connection, fences: dict[int, int]) -> dict[int, Ent
     rows = select(outbox.c.id, outbox.c.attempt, outbox.c.state).where(outbox.c.id.in_(list(fences)))
     found = connection.execute(_locked(connection, rows.order_by(outbox.c.id)))
     return {row.id: EntryState(row.state) for row in found if row.attempt == fences[row.id]}
+
+
+def standings(connection: Connection, entry_ids: Collection[int]) -> dict[int, tuple[EntryState, int]]:
+    """Lock these entries and give of each its state and the number of its latest attempt."""
+    if not entry_ids:
+        return {}
+    rows = select(outbox.c.id, outbox.c.attempt, outbox.c.state).where(outbox.c.id.in_(list(entry_ids)))
+    found = connection.execute(_locked(connection, rows.order_by(outbox.c.id)))
+    return {row.id: (EntryState(row.state), row.attempt) for row in found}
 
 
 def start(connection: Connection, starts: Sequence[Start], *, lease: timedelta, now: datetime) -> None:

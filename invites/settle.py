@@ -1,8 +1,13 @@
 """Entries of which nobody knows whether they were sent, settled by what their provider can do (SPEC 5.3).
 
 * It *deduplicates* by our reference: the very same request is sent again, under the next attempt number, provided that
-  the person may still be invited and the pair still lives. If not, the entry is given up as it is.
-* It can be *searched*: it is asked, and what it says is finished like any answer.
+  the person may still be invited and the pair still lives. If not, the entry is given up as it is. Only *accepted*
+  settles it. *Not sent* and *refused* are true of the repeat alone: the first attempt may have arrived all the same, so
+  the entry stays unknown, its pair lives on, and no second pair is made for somebody who may have the first.
+* It can be *searched*: it is asked, and what it says is finished like any answer. *Not sent* is believed here, because
+  the question is about the reference. All attempts of an entry carry the same one, and none is under way any more: an
+  entry is unknown once its answer was lost or its lease lapsed, and a lease outlives every call. So "no such reference"
+  speaks of all attempts, where the answer to a repeat speaks of one.
 * *Neither*: the entry is never sent again. It keeps its state, is due never, and is listed for a person.
 
 The same goes for what was tried for as long as ``give_up_after``, and for an entry of a provider that is no longer the
@@ -15,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 
 from invites import outbox
-from invites.channels.channel import Outcome, Settlement, Unknown
+from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlement, Unknown
 from invites.finish import Finish
 from invites.invitation import EntryEvent, EntryState
 from invites.options import InviteOptions, Lane
@@ -79,7 +84,7 @@ class Settle:
             self._finish(group)
 
     def _send_again(self, entries: list[OutboxEntry], may_begin: Callable[[], bool]) -> None:
-        """Send the same requests again, under the next attempt number."""
+        """Send the same requests again, under the next attempt number; only *accepted* tells anything new."""
         checked = self._prepare.recheck(entries)
         self._give_up([said for said in checked if isinstance(said, Dropped)])
         people = {said.entry.id: said.person for said in checked if isinstance(said, Cleared)}
@@ -90,7 +95,7 @@ class Settle:
 
     def _resending(self, entry: OutboxEntry, person: OpenRecord) -> Callable[[], Outcome]:
         request = decode_request(person.key.open(entry.sealed_request or b"", REQUEST, entry.id))
-        return partial(self._lane.provider.send, request)
+        return partial(_repeated, self._lane.provider.send, request)
 
     def _mark(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
         """Commit that these are being sent again; gives those that nobody settled meanwhile."""
@@ -116,3 +121,9 @@ class Settle:
                 if states.get(drop.entry.id) is EntryState.UNKNOWN
             ]
             outbox.move(connection, moves, self._database.now(connection))
+
+
+def _repeated(send: Callable[[Request], Outcome], request: Request) -> Outcome:
+    """Send what may have been sent before. That this repeat failed is no news of the first."""
+    outcome = send(request)
+    return Unknown(outcome.code) if isinstance(outcome, NotSent | Refused) else outcome

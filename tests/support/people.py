@@ -32,6 +32,7 @@ from invites.enqueue import Enqueue
 from invites.finish import Finish
 from invites.onward import Onward
 from invites.options import InviteOptions, Lane
+from invites.recipient import reachable
 from patient_records.ids import IdSource
 from patient_records.instants import to_micros
 from patient_records.keys import KeyRing
@@ -93,7 +94,7 @@ DEAD = Death((DeathReport("PAS|RX1", 0),))
 
 
 class PlainChannel:
-    """Renders anybody, as one line of text."""
+    """Renders anybody, as one line of text, to where the real channel of that kind would send it."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -107,7 +108,9 @@ class PlainChannel:
         self.texts.append(text)
         if self.refusing:
             return Refused(self.refusing)
-        return Request(self.kind, text.reference, "somebody", f"{text.code} {text.token}".encode())
+        recipient = reachable(text.demographics, self.kind)
+        to = recipient.to if recipient else "nobody"
+        return Request(self.kind, text.reference, to, f"{text.code} {text.token}".encode())
 
 
 class ScriptedProvider:
