@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from sqlalchemy import func, select
 
 from daemon import migrate
 from daemon.listener_telemetry import ListenerTelemetry
@@ -31,11 +30,9 @@ from invites.channels.spool import Spool
 from invites.eligibility import Policy
 from invites.options import InviteOptions, Lane
 from invites.retry import RetryPolicy
-from patient_records import tables
-from patient_records.errors import KeyFault
 from patient_records.ids import IdSource
 from patient_records.journal import Journal
-from patient_records.keys import KeyRing, open_key_ring
+from patient_records.keys import open_key_ring
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
@@ -79,7 +76,6 @@ def build(settings: Settings) -> House:
     codes = [organisation.code for organisation in settings.all_organisations]
     with database.begin() as connection:
         ring = open_key_ring(settings.keys.file, connection, codes, utc_now())
-    _require_known_organisations(database, ring)
     ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
     records = Records(ring, ids)
     options = _invite_options(settings)
@@ -105,17 +101,6 @@ def build(settings: Settings) -> House:
         metrics=metrics,
         telemetry=ListenerTelemetry(metrics),
     )
-
-
-def _require_known_organisations(database: Database, ring: KeyRing) -> None:
-    """A key that is missing for an organisation with records stops the start, not the first message (SPEC 2)."""
-    table = tables.patient_records
-    with database.read() as connection:
-        used = connection.scalars(select(func.distinct(table.c.key_id))).all()
-    have = {key.key_id for key in ring.keys}
-    lost = sorted(set(used) - have)
-    if lost:
-        raise KeyFault(f"records are sealed under {', '.join(lost)}, which the key file lacks: restore the right one")
 
 
 def _listener(listener: configured.Listener) -> ListenerOptions:

@@ -58,7 +58,8 @@ def find(connection: Connection, records: Records, text: str, organisations: lis
     found = connection.scalar(by_public_id)
     if found is not None:
         return int(found)
-    candidates = [*_as_written(text, organisations), *_with_known_kinds(connection, text)]
+    known = [Identifier(authority, kind, text, owner) for owner, authority, kind in records.kinds.all(connection)]
+    candidates = [*_as_written(text, organisations), *known]
     for identifier in candidates:
         record_id = records.find_one(connection, identifier)
         if record_id is not None:
@@ -98,11 +99,6 @@ def _as_written(text: str, organisations: list[str]) -> list[Identifier]:
     authority = parts[3].partition("&")[0]
     read = [read_identifier(parts[0], authority, kind, SenderProfile(), code).identifier for code in organisations]
     return [identifier for identifier in read if identifier is not None]
-
-
-def _with_known_kinds(connection: Connection, value: str) -> list[Identifier]:
-    kinds = connection.execute(select(tables.identifier_kinds)).all()
-    return [Identifier(kind.authority, kind.type, value, kind.organisation) for kind in kinds]
 
 
 def _survivor(connection: Connection, record_id: int) -> int:

@@ -43,6 +43,10 @@ class BlindIndex(Masked):
         head = f"identifier {len(organisation)}:{organisation}{len(authority)}:{authority}{len(kind)}:{kind}"
         return self._hash(f"{head}{identifier.value.upper()}".encode())
 
+    def kind(self, kind: tuple[str, str, str]) -> bytes:
+        """Index a kind of identifier (organisation, authority, type)."""
+        return self._hash("\x00".join(("kind", *kind)).encode())
+
     def contact(self, point: ContactPoint) -> bytes:
         """Index a contact point; email addresses in any case are one."""
         kind = "email" if point.kind == "email" else "phone"

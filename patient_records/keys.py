@@ -12,16 +12,16 @@ under another key would find nobody and make everybody a second time.
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import hmac
 import json
 import os
 import stat
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from patient_records import tables
 from patient_records.blind_index import BlindIndex
@@ -29,10 +29,12 @@ from patient_records.errors import KeyFault
 from patient_records.instants import to_micros
 from patient_records.model import Masked
 from patient_records.sealing import KEY_BYTES, SealingKey
+from patient_records.unit_of_work import POSTGRESQL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -40,6 +42,7 @@ _FORMAT: Final = 1
 _BLIND_INDEX: Final = "blind_index"
 _PEPPER: Final = "pepper"
 _ORGANISATION: Final = "organisation"
+_ADVISORY_LOCK: Final = 0x6B657972696E67  # "keyring" in ASCII: any number does, as long as nobody else takes it
 
 
 class Key(Masked, Struct, frozen=True):
@@ -160,7 +163,11 @@ def _decode(document: dict[str, object]) -> KeyRing:
 
 
 def write_key_file(path: Path, ring: KeyRing) -> None:
-    """Write the ring (mode 0600): the old file or the new one, never half of either, whatever happens."""
+    """Write the ring (mode 0600): the old file or the new one, never half of either, whatever happens.
+
+    A path that is a symbolic link stays one: the file it leads to is replaced. Raises OSError.
+    """
+    path = path.resolve()
     document = {
         "format": _FORMAT,
         "note": "Whoever has this file and the database has the patients. Back it up apart from the database.",
@@ -176,16 +183,18 @@ def write_key_file(path: Path, ring: KeyRing) -> None:
         ],
     }
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mkstemp makes it 0600
+    draft = path.with_name(path.name + ".new")  # one name, so that what a killed process leaves is written over
+    draft.unlink(missing_ok=True)
     try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             json.dump(document, file, indent=2)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        draft.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -223,16 +232,52 @@ def note_in_database(connection: Connection, ring: KeyRing, now: datetime) -> No
         connection.execute(insert(tables.keys), rows)
 
 
+@contextlib.contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    """Hold the key file's lock: of two processes that both miss a key, one makes it and the other reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.with_name(path.name + ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def make_key_file(path: Path, organisations: Iterable[str]) -> KeyRing:
+    """Write a new key file with every key that is needed; raises :class:`KeyFault` when there is one already."""
+    try:
+        with _alone_with(path):
+            if path.exists():
+                raise KeyFault(f"{path} is there already and was left alone")
+            ring = KeyRing([], {}).completed(organisations)
+            write_key_file(path, ring)
+            return ring
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> KeyFault:
+    return KeyFault(f"{path}: cannot be written ({type(error).__name__}): let the daemon's user write its folder once")
+
+
 def open_key_ring(path: Path, connection: Connection, organisations: Iterable[str], now: datetime) -> KeyRing:
     """Read the key file, hold it against the database, make what may be made, and note it: the daemon's start.
 
     A key that is missing here is made only if the database was not written with it (SPEC 2); the file is written and
-    synced before the database hears of the new key, so that no row can ever be under a key that was lost.
+    synced before the database hears of the new key, so that no row can ever be under a key that was lost. Several
+    processes may start at once: those of one key file wait on its lock, those of one database on the database's (on
+    SQLite the writing transaction that the caller has begun), and what was noted is held against the ring once more.
     """
+    if connection.dialect.name == POSTGRESQL:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    codes = list(organisations)
     ring = read_key_file(path)
     check_against_database(connection, ring)
-    completed = ring.completed(organisations)
-    if completed is not ring:
-        write_key_file(path, completed)
-    note_in_database(connection, completed, now)
-    return completed
+    if ring.completed(codes) is not ring:
+        try:
+            with _alone_with(path):
+                ring = read_key_file(path).completed(codes)
+                write_key_file(path, ring)
+        except OSError as error:
+            raise _unwritable(path, error) from None
+    note_in_database(connection, ring, now)
+    check_against_database(connection, ring)
+    return ring

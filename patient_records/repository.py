@@ -7,18 +7,19 @@ transaction itself is the lock.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import Connection, delete, tuple_, update
 
 from patient_records import tables
 from patient_records.blind_index import BlindIndex
 from patient_records.bulk import BulkInsert, BulkSelect
+from patient_records.errors import SealBroken
+from patient_records.identifier_kinds import IdentifierKinds
 from patient_records.ids import IdSource
 from patient_records.instants import from_micros, maybe_instant, maybe_micros, to_micros
 from patient_records.keys import KeyRing
@@ -29,15 +30,10 @@ _RECORDS: Final = tables.patient_records
 _COLUMNS: Final = tuple(column.name for column in _RECORDS.columns)
 _CHANGING: Final = tuple(n for n in _COLUMNS if n not in {"id", "public_id", "organisation", "created_at"})
 
-_SAVE: Final = BulkInsert(_RECORDS, _COLUMNS, key=("id",), update=_CHANGING)
+_MAKE: Final = BulkInsert(_RECORDS, _COLUMNS)  # an id that is taken is a conflict, never somebody else's row
+_CHANGE: Final = BulkInsert(_RECORDS, _COLUMNS, key=("id",), update=_CHANGING)
 _ADD_IDENTIFIERS: Final = BulkInsert(tables.identifiers, ("blind", "record_id"))
 _ADD_CONTACTS: Final = BulkInsert(tables.contact_points, ("blind", "record_id"), key=("blind", "record_id"))
-
-_ADD_KINDS: Final = BulkInsert(
-    tables.identifier_kinds, ("organisation", "authority", "type"), key=("organisation", "authority", "type")
-)
-_PLAIN_KIND: Final = re.compile(r"[A-Z0-9 ._:/-]{0,64}\Z")
-_MOST_KINDS: Final = 1000
 
 _FIND: Final = BulkSelect(tables.identifiers, ("blind", "record_id"), "blind")
 _LOAD: Final = BulkSelect(_RECORDS, _COLUMNS, "id", order="id")
@@ -69,11 +65,16 @@ class StoredRecord(NamedTuple):
 
 
 class OpenRecord(Struct, frozen=True):
-    """A record, opened: its value, its record key, and when it was made. ``record.version`` 0 means: never saved."""
+    """A record, opened: its value, its record key, and when it was made. ``record.version`` 0 means: never saved.
+
+    ``wrapped_key`` is the record key as it lies in the row, under the organisation key of the id ``wrapped_by``.
+    """
 
     record: PatientRecord
     key: SealingKey
     created_at: datetime
+    wrapped_by: str = ""
+    wrapped_key: bytes = b""
 
     def changed(self, demographics: Demographics, standing: Standing) -> OpenRecord:
         """The same record with other content; saving counts the version up."""
@@ -82,6 +83,8 @@ class OpenRecord(Struct, frozen=True):
             PatientRecord(record.id, record.public_id, record.organisation, record.version, demographics, standing),
             self.key,
             self.created_at,
+            self.wrapped_by,
+            self.wrapped_key,
         )
 
 
@@ -92,7 +95,7 @@ class Records:
         self._ring = ring
         self._ids = ids
         self.blind_index: BlindIndex = ring.blind_index
-        self._kinds: frozenset[tuple[str, str, str]] = frozenset()
+        self.kinds = IdentifierKinds(ring)
 
     def find(self, connection: Connection, blinds: Collection[bytes]) -> dict[bytes, int]:
         """Which record each blind index of an identifier finds; the unknown ones are left out."""
@@ -117,7 +120,7 @@ class Records:
         return {row[0]: self.open(StoredRecord(*row)) for row in rows}
 
     def open(self, row: StoredRecord) -> OpenRecord:
-        """Open one row of the table."""
+        """Open one row of the table. Raises SealBroken when it does not open, or not to what a record is made of."""
         key = self._ring.sealing_key(row.key_id).unwrap(row.wrapped_key, row.id)
         plain = key.open(row.sealed, "patient_records", row.id, row.version)
         standing = Standing(
@@ -128,8 +131,12 @@ class Records:
             exclusion=row.exclusion,
             opted_out_at=maybe_instant(row.opted_out_at),
         )
-        record = PatientRecord(row.id, row.public_id, row.organisation, row.version, _decoder.decode(plain), standing)
-        return OpenRecord(record, key, from_micros(row.created_at))
+        try:
+            demographics = _decoder.decode(plain)
+        except msgspec.MsgspecError:
+            raise SealBroken("patient_records") from None
+        record = PatientRecord(row.id, row.public_id, row.organisation, row.version, demographics, standing)
+        return OpenRecord(record, key, from_micros(row.created_at), row.key_id, bytes(row.wrapped_key))
 
     def make(self, organisation: str, demographics: Demographics, now: datetime) -> OpenRecord:
         """Make a new record with a new record key; it is in no table before :meth:`save`."""
@@ -144,10 +151,14 @@ class Records:
         Raises (at the end of the transaction) StorageConflict when somebody else took an identifier meanwhile.
         """
         saved = [_counted_up(after) for _, after in changes]
-        _SAVE.run(connection, [self._row(opened, now) for opened in saved])
+        new = [before is None for before, _ in changes]
+        _MAKE.run(connection, [self._row(one, now) for one, is_new in zip(saved, new, strict=True) if is_new])
+        _CHANGE.run(connection, [self._row(one, now) for one, is_new in zip(saved, new, strict=True) if not is_new])
         befores = [before.record.demographics if before else Demographics() for before, _ in changes]
         pairs = list(zip(befores, saved, strict=True))
-        self._note_kinds(connection, saved)
+        if saved:
+            seen = {one.kind for opened in saved for one in opened.record.demographics.identifiers}
+            self.kinds.note(connection, seen, saved[0].record.organisation)
         _ADD_IDENTIFIERS.run(connection, [row for before, after in pairs for row in self._new_blinds(before, after)])
         self._index_contacts(connection, pairs)
         return saved
@@ -159,16 +170,6 @@ class Records:
             statement = update(tables.identifiers).where(tables.identifiers.c.blind.in_(blinds))
             connection.execute(statement.values(record_id=record_id))
 
-    def _note_kinds(self, connection: Connection, saved: Sequence[OpenRecord]) -> None:
-        """Note kinds of identifier not seen before. What was noted counts as known only when it is read back."""
-        seen = {identifier.kind for opened in saved for identifier in opened.record.demographics.identifiers}
-        new = {kind for kind in seen - self._kinds if all(map(_PLAIN_KIND.match, kind))}
-        if not new or len(self._kinds) >= _MOST_KINDS:
-            return
-        rows = connection.execute(select(tables.identifier_kinds))
-        self._kinds = frozenset((row.organisation, row.authority, row.type) for row in rows)
-        _ADD_KINDS.run(connection, sorted(new - self._kinds))
-
     def _row(self, opened: OpenRecord, now: datetime) -> tuple[object, ...]:
         record, standing = opened.record, opened.record.standing
         outer = self._ring.organisation_key(record.organisation)
@@ -179,7 +180,8 @@ class Records:
             record.organisation,
             record.version,
             outer.key_id,
-            outer.wrap(opened.key, record.id),
+            # Wrapped anew only under a new organisation key: random nonces are for 2**32 uses, not for every message.
+            opened.wrapped_key if opened.wrapped_by == outer.key_id else outer.wrap(opened.key, record.id),
             sealed,
             maybe_micros(standing.registered_at),
             maybe_micros(standing.deleted_at),
@@ -227,4 +229,6 @@ def _counted_up(opened: OpenRecord) -> OpenRecord:
         ),
         opened.key,
         opened.created_at,
+        opened.wrapped_by,
+        opened.wrapped_key,
     )

@@ -46,11 +46,13 @@ identifiers: Final = Table(
 identifier_kinds: Final = Table(
     "identifier_kinds",
     metadata,
-    Column("organisation", Text, primary_key=True),
-    Column("authority", Text, primary_key=True),
-    Column("type", Text, primary_key=True),
+    Column("blind", LargeBinary, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-"""Kinds of identifier that were seen, so that a bare number can be looked for with each of them."""
+"""Kinds of identifier that were seen, so that a bare number can be looked for with each of them; sealed under an
+organisation key, because a sloppy sender may put anything where authority and type belong."""
 
 contact_points: Final = Table(
     "contact_points",

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,6 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from patient_records.errors import StorageConflict, StorageUnavailable
 from patient_records.instants import from_micros
+from patient_records.turnstile import Turnstile
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
@@ -80,7 +80,7 @@ class Database:
         self._reader: Engine = self.engine
         if self.dialect == POSTGRESQL:
             self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._writer = threading.Lock() if self.dialect == SQLITE else contextlib.nullcontext()
+        self._writer = Turnstile() if self.dialect == SQLITE else contextlib.nullcontext()
         if self.dialect == SQLITE:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)

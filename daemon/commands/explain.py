@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from daemon.commands.shared_options import config_option, failures_told, settings_of
+from daemon.commands.shared_options import config_option, failures_told, require_database, settings_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +27,7 @@ def command(context: click.Context, config: Path | None, identifier: str, *, as_
     IDENTIFIER is an NHS number, a local number, both also as in PID-3 (4711^^^RX1^MR), or doorstep's own id.
     """
     settings = settings_of(context, config)
+    require_database(settings)
     from daemon.bootstrap import build  # noqa: PLC0415 (the whole house: not for --help)
     from daemon.story import find, tell  # noqa: PLC0415
 

@@ -9,8 +9,7 @@ import click
 from daemon.commands.shared_options import failures_told
 from daemon.initialise import AlreadyThere, initialise
 from daemon.settings import load
-from patient_records.errors import KeyFault
-from patient_records.keys import KeyRing, write_key_file
+from patient_records.keys import make_key_file
 
 
 @click.command("init", epilog="Example: doorstep init /etc/doorstep")
@@ -23,10 +22,7 @@ def command(directory: Path) -> None:
         except (AlreadyThere, OSError) as error:
             raise click.ClickException(str(error)) from None
         settings = load(directory / "doorstep.toml", {})
-        if settings.keys.file.exists():
-            raise KeyFault(f"{settings.keys.file} is there already and was left alone: the new configuration uses it")
-        ring = KeyRing([], {}).completed([organisation.code for organisation in settings.all_organisations])
-        write_key_file(settings.keys.file, ring)
+        make_key_file(settings.keys.file, [organisation.code for organisation in settings.all_organisations])
     for file in (*written, settings.keys.file):
         click.echo(f"wrote {file}")
     click.echo(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daemon.commands.shared_options import config_option, failures_told, on_a_terminal, settings_of
+from daemon.commands.shared_options import config_option, failures_told, on_a_terminal, require_database, settings_of
 
 if TYPE_CHECKING:
     from daemon.bootstrap import House
@@ -25,6 +25,7 @@ def command(
 ) -> None:
     """Find the people who may be invited and invite them, once, now; the daemon delivers."""
     settings = settings_of(context, config)
+    require_database(settings)
     from daemon.bootstrap import build  # noqa: PLC0415 (the whole house: not for --help)
     from invites import overview  # noqa: PLC0415
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from sqlalchemy.engine import make_url
 
 from daemon.settings import ConfigurationFaults, Settings, for_people, load
 from patient_records.errors import KeyFault, RecordsError, SchemaBehind, StorageUnavailable
@@ -35,6 +36,16 @@ def settings_of(context: click.Context, config: Path | None, *, serving: bool = 
     except ConfigurationFaults as error:
         click.echo(for_people(error.faults), err=True)
         raise click.exceptions.Exit(1) from None
+
+
+def require_database(settings: Settings) -> None:
+    """End with a sentence where there is no SQLite file: a command that only looks must make none, owned by its caller."""
+    url = make_url(settings.database.url.reveal())
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise click.ClickException(
+            f"there is no database at {settings.database.location}: run doorstep serve (or doorstep migrate) first, "
+            "or name its configuration with --config"
+        )
 
 
 @contextlib.contextmanager

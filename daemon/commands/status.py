@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from daemon.commands.shared_options import config_option, failures_told, settings_of
+from daemon.commands.shared_options import config_option, failures_told, require_database, settings_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def command(context: click.Context, config: Path | None, *, as_document: bool) -> None:
     """Show what the running daemon does, read from its database; status 1 when none is running."""
     settings = settings_of(context, config)
+    require_database(settings)
     from daemon import migrate, vital_signs  # noqa: PLC0415 (SQLAlchemy: not for --help)
     from patient_records.unit_of_work import Database  # noqa: PLC0415
 

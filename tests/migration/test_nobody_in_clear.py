@@ -22,7 +22,6 @@ CODE: Final = "a word from a list in the code"
 CONFIGURED: Final = "a name from the configuration"
 WHEN: Final = "when something happened to the row, never anything of the person's life"
 COUNT: Final = "a count"
-KINDS: Final = "a kind of identifier (authority and type), never a value"
 STANDING: Final = "a state of the record that queries need (SPEC 4)"
 HEADER: Final = "who sent it and under which number: MSH, never PID"
 ANSWER: Final = "our acknowledgment: header fields as received and our own words"
@@ -38,7 +37,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(["created_at", "changed_at"], WHEN),
     },
     "identifiers": {"blind": KEYED, "record_id": ID},
-    "identifier_kinds": dict.fromkeys(["organisation", "authority", "type"], KINDS),
+    "identifier_kinds": {"blind": KEYED, "key_id": CONFIGURED, "sealed": SEALED},
     "contact_points": {"blind": KEYED, "record_id": ID},
     "journal": {
         **dict.fromkeys(["id", "record_id"], ID),

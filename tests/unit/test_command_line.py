@@ -61,12 +61,22 @@ def test_wrong_use_is_status_2(tmp_path: Path) -> None:
 
 
 def test_status_without_a_daemon_is_status_1(tmp_path: Path) -> None:
+    doorstep("migrate", folder=tmp_path)
     done = doorstep("status", folder=tmp_path)
     assert done.returncode == 1
     assert "doorstep serve" in done.stdout
 
 
+@pytest.mark.parametrize("command", [["status"], ["explain", "4711"], ["invite"]])
+def test_a_command_that_only_looks_makes_no_database(command: list[str], tmp_path: Path) -> None:
+    done = doorstep(*command, folder=tmp_path)
+    assert done.returncode == 1
+    assert "doorstep serve" in done.stderr
+    assert not (tmp_path / "doorstep-data").exists()
+
+
 def test_nobody_found_is_status_1_and_says_what_to_try(tmp_path: Path) -> None:
+    doorstep("migrate", folder=tmp_path)
     done = doorstep("explain", "4711", folder=tmp_path)
     assert done.returncode == 1
     assert "PID-3" in done.stderr

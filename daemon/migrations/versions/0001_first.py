@@ -57,9 +57,10 @@ def _records() -> None:
     )
     op.create_table(
         "identifier_kinds",
-        sa.Column("organisation", sa.Text, primary_key=True),
-        sa.Column("authority", sa.Text, primary_key=True),
-        sa.Column("type", sa.Text, primary_key=True),
+        sa.Column("blind", sa.LargeBinary, primary_key=True),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "contact_points",
@@ -157,6 +158,12 @@ def _tokens_and_invitations() -> None:
         sa.Column("assessed_on", sa.Text, nullable=False),
     )
     op.create_index("eligibility_state", "eligibility", ["state", "organisation", "record_id"])
+    op.create_index(
+        "eligibility_under_age",
+        "eligibility",
+        ["organisation", "assessed_on", "record_id"],
+        **_only_where("state = 'under_age'"),
+    )
     op.create_table(
         "access_tokens",
         sa.Column("id", ROW_ID, primary_key=True, autoincrement=False),
@@ -219,6 +226,7 @@ def _outbox() -> None:
     op.create_index("outbox_due", "outbox", ["channel", "due_at"], **_only_where("state = 'queued'"))
     op.create_index("outbox_unknown", "outbox", ["channel", "due_at"], **_only_where("state = 'unknown'"))
     op.create_index("outbox_leases", "outbox", ["lease_until"], **_only_where("state IN ('claimed', 'sending')"))
+    op.create_index("outbox_expiry", "outbox", ["expires_at"], **_only_where("state IN ('queued', 'unknown')"))
     op.create_table(
         "attempts",
         sa.Column("entry_id", sa.BigInteger, primary_key=True),
