@@ -81,6 +81,11 @@ _PUT_OFF: Final = (
     .where(outbox.c.id == bindparam("entry_id"), outbox.c.state == EntryState.UNKNOWN.value)
     .values(due_at=bindparam("to_due"))
 )
+_LEAVE_TO_A_PERSON: Final = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("entry_id"), outbox.c.state == EntryState.UNKNOWN.value)
+    .values(due_at=None, code=bindparam("why_waits"))
+)
 _ADD_ATTEMPTS: Final = BulkInsert(attempts, ("entry_id", "number", "started_at"))
 _END_ATTEMPT: Final = (
     update(attempts)
@@ -241,6 +246,13 @@ def wait_until(connection: Connection, due: dict[int, datetime | None]) -> None:
     rows = [{"entry_id": entry_id, "to_due": maybe_micros(at)} for entry_id, at in due.items()]
     if rows:
         connection.execute(_PUT_OFF, rows)
+
+
+def leave_to_a_person(connection: Connection, codes: dict[int, str]) -> None:
+    """Say why these ``unknown`` entries are settled by nobody but staff: they are due never."""
+    rows = [{"entry_id": entry_id, "why_waits": code} for entry_id, code in codes.items()]
+    if rows:
+        connection.execute(_LEAVE_TO_A_PERSON, rows)
 
 
 def answer(connection: Connection, answers: Iterable[Answered], now: datetime) -> None:

@@ -10,14 +10,18 @@
   speaks of all attempts, where the answer to a repeat speaks of one.
 * *Neither*: the entry is never sent again. It keeps its state, is due never, and is listed for a person.
 
-The same goes for what was tried for as long as ``give_up_after``, and for an entry of a provider that is no longer the
-lane's: only the one that may have it can settle it.
+The same goes for what was tried for as long as ``give_up_after``, for an entry of a provider that is no longer the
+lane's (only the one that may have it can settle it), and for one whose kept request does not open. That is found out
+before anything is marked, so that one broken entry holds up no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
+
+from msgspec import MsgspecError, Struct
 
 from invites import outbox
 from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlement, Unknown
@@ -27,8 +31,19 @@ from invites.options import InviteOptions, Lane
 from invites.outbox import REQUEST, Move, OutboxEntry, Start
 from invites.prepare import Cleared, Dropped, Prepare, decode_request
 from invites.senders import NOT_BEGUN, Call, Senders
-from patient_records.repository import OpenRecord
+from patient_records.errors import KeyFault, SealBroken
+from patient_records.model import Masked
 from patient_records.unit_of_work import Database
+
+DOES_NOT_OPEN: Final = "request_does_not_open"
+"""The kept request cannot be read (a lost key, a damaged page), so nobody can send the same again."""
+
+
+class _Repeat(Masked, Struct, frozen=True):
+    """A request that may be sent once more, just as it was."""
+
+    entry: OutboxEntry
+    request: Request
 
 
 class Settle:
@@ -87,24 +102,27 @@ class Settle:
         """Send the same requests again, under the next attempt number; only *accepted* tells anything new."""
         checked = self._prepare.recheck(entries)
         self._give_up([said for said in checked if isinstance(said, Dropped)])
-        people = {said.entry.id: said.person for said in checked if isinstance(said, Cleared)}
-        begun = self._mark([said.entry for said in checked if isinstance(said, Cleared)])
-        calls = [Call(entry, entry.attempt + 1, self._resending(entry, people[entry.id])) for entry in begun]
+        repeats, codes = _repeats([said for said in checked if isinstance(said, Cleared)])
+        self._leave_to_a_person(codes)
+        begun = self._mark(repeats)
+        send = self._lane.provider.send
+        calls = [Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request)) for each in begun]
         for group in self._senders.answers(calls, may_begin=may_begin, otherwise=Unknown(NOT_BEGUN)):
             self._finish(group)
 
-    def _resending(self, entry: OutboxEntry, person: OpenRecord) -> Callable[[], Outcome]:
-        request = decode_request(person.key.open(entry.sealed_request or b"", REQUEST, entry.id))
-        return partial(_repeated, self._lane.provider.send, request)
+    def _leave_to_a_person(self, codes: dict[int, str]) -> None:
+        if codes:
+            with self._database.begin() as connection:
+                outbox.leave_to_a_person(connection, codes)
 
-    def _mark(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
+    def _mark(self, repeats: list[_Repeat]) -> list[_Repeat]:
         """Commit that these are being sent again; gives those that nobody settled meanwhile."""
-        if not entries:
+        if not repeats:
             return []
         with self._database.begin() as connection:
-            states = outbox.at_attempts(connection, {entry.id: entry.attempt for entry in entries})
-            begun = [entry for entry in entries if states.get(entry.id) is EntryState.UNKNOWN]
-            starts = [Start(entry, self._lane.provider.name, entry.sealed_request or b"") for entry in begun]
+            states = outbox.at_attempts(connection, {each.entry.id: each.entry.attempt for each in repeats})
+            begun = [each for each in repeats if states.get(each.entry.id) is EntryState.UNKNOWN]
+            starts = [Start(e.entry, self._lane.provider.name, e.entry.sealed_request or b"") for e in begun]
             outbox.start(connection, starts, lease=self._options.lease, now=self._database.now(connection))
         return begun
 
@@ -121,6 +139,21 @@ class Settle:
                 if states.get(drop.entry.id) is EntryState.UNKNOWN
             ]
             outbox.move(connection, moves, self._database.now(connection))
+
+
+def _repeats(cleared: list[Cleared]) -> tuple[list[_Repeat], dict[int, str]]:
+    """Open the requests as they were sent; gives beside them why each of the others is left to a person."""
+    repeats, codes = [], {}
+    for said in cleared:
+        try:
+            repeats.append(_Repeat(said.entry, _kept_request(said)))
+        except (SealBroken, KeyFault, MsgspecError):
+            codes[said.entry.id] = DOES_NOT_OPEN
+    return repeats, codes
+
+
+def _kept_request(said: Cleared) -> Request:
+    return decode_request(said.person.key.open(said.entry.sealed_request or b"", REQUEST, said.entry.id))
 
 
 def _repeated(send: Callable[[Request], Outcome], request: Request) -> Outcome:

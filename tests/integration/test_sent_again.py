@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Settlement
 from invites.dispatch import Dispatch
+from invites.outbox import REQUEST
+from invites.tables import outbox
 from patient_records.model import Standing
 from tests.support.outbox_rows import entry, queued
 from tests.support.people import House, ScriptedProvider
@@ -127,6 +130,26 @@ def test_a_late_answer_moves_nothing_that_is_final(house: House) -> None:
     assert (row["state"], row["code"]) == ("given_up", "expired")
     assert [row["outcome"] for row in house.rows("attempts")] == ["accepted"]
     assert house.state(record_id) == "invited"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x01", "not a request"])
+def test_a_request_that_does_not_open_is_left_to_a_person_and_holds_up_nobody(
+    house: House, content: bytes | str
+) -> None:
+    _, provider, lane = lost(house, 2)
+    broken, sound = house.rows("outbox")
+    with house.database.begin() as connection:
+        if isinstance(content, str):
+            person = house.records.load(connection, [int(str(broken["record_id"]))])[int(str(broken["record_id"]))]
+            content = person.key.seal(content.encode(), REQUEST, int(str(broken["id"])))
+        this = outbox.c.id == broken["id"]
+        connection.execute(update(outbox).where(this).values(sealed_request=content))
+    house.later(timedelta(hours=1))
+    lane.run()
+    row = entry(house)
+    assert (row["state"], row["due_at"], row["code"], row["attempt"]) == ("unknown", None, "request_does_not_open", 1)
+    assert [request.reference for request in provider.sent[2:]] == [sound["reference"]]
+    assert entry(house, 1)["state"] == "accepted"
 
 
 def overtaken(house: House, provider: ScriptedProvider) -> None:
