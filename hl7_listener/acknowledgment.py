@@ -2,7 +2,9 @@ r"""The answer to a message: its text, and which answers are due (SPEC 3.3; HL7 
 
 The text is an f-string over the header of the message: an acknowledgment is sent for every message, and a builder
 that knows all of HL7 costs forty times as much. What the sender may compare is repeated as received (MSH-11, MSH-12,
-MSH-18, MSA-2), in the sender's delimiters and charset. Nothing from the body of the message can get in.
+MSH-18, MSA-2), in the sender's delimiters and charset. Nothing from the body of the message can get in: where segment
+terminators were lost on the way, MSH runs on into PID, and what stands in MSH-12 or MSH-18 then may be a patient's. So
+these are repeated only where they are a version, a processing id, a charset.
 
 Which answers are due. *Original mode* (MSH-15 and MSH-16 both empty or null; note at chapter 2.15.9.16): one
 application acknowledgment, always. *Enhanced mode* (either is valued): MSH-15 asks for an accept acknowledgment (CA,
@@ -26,6 +28,7 @@ does, AR is sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -34,6 +37,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from hl7_listener.charset import codec_for
 from hl7_listener.delimiters import Delimiters
 from hl7_listener.escapes import escape
 from hl7_listener.header import Header
@@ -124,9 +128,11 @@ def acknowledge(
     answer = (
         f"MSH{f}{delimiters.encoding_characters}{f}{header.receiving_application}{f}{header.receiving_facility}"
         f"{f}{header.sending_application}{f}{header.sending_facility}{f}{_timestamp(now)}{f}{f}"
-        f"{_message_type(header, level)}{f}{control_id}{f}{header.processing_field}{f}{header.version_field}"
+        f"{_message_type(header, level)}{f}{control_id}"
+        f"{f}{_echo(header.processing_field, delimiters.component, _PROCESSING)}"
+        f"{f}{_echo(header.version_field, delimiters.component, _VERSION)}"
     )
-    if header.charset_field:
+    if header.charset_field and _names_charsets(header.charset_field, delimiters.repetition):
         answer += f * 6 + header.charset_field
     answer += f"\rMSA{f}{code.value}{f}{header.control_id}"
     if text:
@@ -141,6 +147,22 @@ _STRUCTURE_AS_OF: Final = (2, 3, 1)  # MSH-9.3 is new in 2.3.1
 _EVENT_AS_OF: Final = (2, 3)  # ACK^A28, before it plain ACK
 _ERR_AS_OF: Final = (2, 5)  # ERR-2 to ERR-4 are new in 2.5
 _UNKNOWN: Final = (2, 3, 1)  # what an empty or odd version is taken for: a structure, and no ERR
+
+
+_PROCESSING: Final = re.compile(r"\w{0,3}\Z")  # table 0103, and what sites add to it
+_VERSION: Final = re.compile(r"(?:v?\d{0,2}(?:\.\w{1,3}){0,3}|\w)\Z", re.IGNORECASE)  # table 0104, and its misspellings
+
+
+@lru_cache(maxsize=64)
+def _echo(field: str, component: str, kind: re.Pattern[str]) -> str:
+    """Repeat a field as received, if its first component is of the kind that belongs there."""
+    return field if kind.match(field.partition(component)[0].strip()) else ""
+
+
+@lru_cache(maxsize=64)
+def _names_charsets(field: str, repetition: str) -> bool:
+    """Whether each repetition of MSH-18 is a charset that we know; the answer is written in one of those or in none."""
+    return all(not name.strip() or codec_for(name) is not None for name in field.split(repetition))
 
 
 @lru_cache(maxsize=256)
