@@ -49,6 +49,8 @@ def survive(daemon: DaemonProcess, *, kills: int, seed: int) -> None:
         senders.finish()
         assert not senders.faults
         assert not senders.refused
+        store.assert_once(set(senders.acknowledged))
+        assert store.one("SELECT count(*) FROM patient_records") == len(senders.people)
         daemon.kill()
         eventually(lambda: not leased(store), "leases of the dead to end")
         daemon.start()

@@ -146,6 +146,17 @@ def test_err_comes_from_2_5_on_and_holds_no_content(listening: Listening, versio
         assert fields(answer, "ERR")[2:4] == ["PID^1^3", "101^Required field missing^HL70357"]
 
 
+@pytest.mark.parametrize("between", ["", " ", "|"])
+def test_a_header_that_runs_on_into_the_patient_repeats_nothing_of_them(listening: Listening, between: str) -> None:
+    """Terminators were lost on the way, so MSH-12 or MSH-18 holds what belongs to PID."""
+    for header in ("MSH|^~\\&|A|B|C|D|2026||ADT^A28|1", "MSH|^~\\&|A|B|C|D|2026||ADT^A28|1|P|2.5"):
+        collapsed = f"{header}{between}PID|1|Kana|Kanb|Kanc|Kand^Kane||19610523|F|Kanf"
+        with listening.wire() as wire:
+            answer = wire.exchange(collapsed.encode())
+        assert b"Kan" not in answer
+        assert b"19610523" not in answer
+
+
 # ---- duplicates ------------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,6 +21,11 @@ class Store:
         """Run a query."""
         with self._engine.connect() as connection:
             return list(connection.execute(sqlalchemy.text(statement), values))
+
+    def change(self, statement: str) -> None:
+        """Change something behind the daemon's back."""
+        with self._engine.begin() as connection:
+            connection.execute(sqlalchemy.text(statement))
 
     def one(self, statement: str, **values: object) -> Any:
         """Give the first column of the first row."""
@@ -57,10 +61,3 @@ class Store:
         file = Path(self._url.database or "")
         parts = (file, file.with_name(file.name + "-wal"), file.with_name(file.name + "-shm"))
         return b"".join(part.read_bytes() for part in parts if part.exists())
-
-
-def checkpointed(path: Path) -> None:
-    """Bring what is in the log into the file."""
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
