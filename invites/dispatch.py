@@ -22,7 +22,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from msgspec import Struct, field
-from sqlalchemy import Connection, select
 
 from invites import outbox
 from invites.channels.channel import OUTCOME_NAMES, NotSent
@@ -32,12 +31,12 @@ from invites.onward import Onward, Undelivered
 from invites.options import InviteOptions, Lane
 from invites.outbox import Move, OutboxEntry, Start
 from invites.prepare import Dropped, Prepare, Ready
+from invites.record_versions import locked_versions
 from invites.senders import NOT_BEGUN, Call, Senders
 from invites.settle import Settle
 from patient_records.ids import IdSource
 from patient_records.repository import Records
-from patient_records.tables import patient_records
-from patient_records.unit_of_work import POSTGRESQL, Database
+from patient_records.unit_of_work import Database
 
 
 class DispatchReport(Struct):
@@ -136,7 +135,7 @@ class Dispatch:
         if not entries:
             return []
         with self._database.begin() as connection:
-            versions = _locked_versions(connection, [said.entry.record_id for said in entries])
+            versions = locked_versions(connection, [said.entry.record_id for said in entries])
             people = self._onward.lock(connection, [drop.entry for drop in dropped if drop.rest is None])
             held = outbox.still_claimed(connection, owner, [said.entry.id for said in entries])
             now = self._database.now(connection)
@@ -160,12 +159,3 @@ def _given_back(entry: OutboxEntry) -> Dropped:
 def _move(drop: Dropped, now: datetime) -> Move:
     due_at = now + drop.rest if drop.rest is not None else None
     return Move(drop.entry.id, EntryState.CLAIMED, drop.event, drop.code, due_at)
-
-
-def _locked_versions(connection: Connection, record_ids: list[int]) -> dict[int, int]:
-    """Lock these records and give their versions."""
-    table = patient_records
-    statement = select(table.c.id, table.c.version).where(table.c.id.in_(record_ids)).order_by(table.c.id)
-    if connection.dialect.name == POSTGRESQL:
-        statement = statement.with_for_update()
-    return {row.id: row.version for row in connection.execute(statement)}

@@ -1,9 +1,10 @@
 """Entries of which nobody knows whether they were sent, settled by what their provider can do (SPEC 5.3).
 
 * It *deduplicates* by our reference: the very same request is sent again, under the next attempt number, provided that
-  the person may still be invited and the pair still lives. If not, the entry is given up as it is. Only *accepted*
-  settles it. *Not sent* and *refused* are true of the repeat alone: the first attempt may have arrived all the same, so
-  the entry stays unknown, its pair lives on, and no second pair is made for somebody who may have the first.
+  the person may still be invited and the pair still lives. If not, the entry is given up as it is; and if it would go
+  to another address now, a person has to decide, for the old one may be a stranger's. Only *accepted* settles it. *Not
+  sent* and *refused* are true of the repeat alone: the first attempt may have arrived all the same, so the entry stays
+  unknown, its pair lives on, and no second pair is made for somebody who may have the first.
 * It can be *searched*: it is asked, and what it says is finished like any answer. *Not sent* is believed here, because
   the question is about the reference. All attempts of an entry carry the same one, and none is under way any more: an
   entry is unknown once its answer was lost or its lease lapsed, and a lease outlives every call. So "no such reference"
@@ -25,11 +26,14 @@ from msgspec import MsgspecError, Struct
 
 from invites import outbox
 from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlement, Unknown
+from invites.eligibility import Reason
 from invites.finish import Finish
 from invites.invitation import EntryEvent, EntryState
 from invites.options import InviteOptions, Lane
 from invites.outbox import REQUEST, Move, OutboxEntry, Start
 from invites.prepare import Cleared, Dropped, Prepare, decode_request
+from invites.recipient import reachable
+from invites.record_versions import locked_versions
 from invites.senders import NOT_BEGUN, Call, Senders
 from patient_records.errors import KeyFault, SealBroken
 from patient_records.model import Masked
@@ -38,11 +42,15 @@ from patient_records.unit_of_work import Database
 DOES_NOT_OPEN: Final = "request_does_not_open"
 """The kept request cannot be read (a lost key, a damaged page), so nobody can send the same again."""
 
+NEW_ADDRESS: Final = "new_address"
+"""The message would go somewhere else today than it went, or nowhere."""
+
 
 class _Repeat(Masked, Struct, frozen=True):
-    """A request that may be sent once more, just as it was."""
+    """A request that may be sent once more, just as it was, and the version of the record that allows it."""
 
     entry: OutboxEntry
+    version: int
     request: Request
 
 
@@ -101,9 +109,11 @@ class Settle:
     def _send_again(self, entries: list[OutboxEntry], may_begin: Callable[[], bool]) -> None:
         """Send the same requests again, under the next attempt number; only *accepted* tells anything new."""
         checked = self._prepare.recheck(entries)
-        self._give_up([said for said in checked if isinstance(said, Dropped)])
+        dropped = [said for said in checked if isinstance(said, Dropped)]
+        nowhere = {drop.entry.id: NEW_ADDRESS for drop in dropped if drop.code == Reason.NO_CONTACT}
+        self._give_up([drop for drop in dropped if drop.entry.id not in nowhere])
         repeats, codes = _repeats([said for said in checked if isinstance(said, Cleared)])
-        self._leave_to_a_person(codes)
+        self._leave_to_a_person(codes | nowhere)
         begun = self._mark(repeats)
         send = self._lane.provider.send
         calls = [Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request)) for each in begun]
@@ -116,14 +126,21 @@ class Settle:
                 outbox.leave_to_a_person(connection, codes)
 
     def _mark(self, repeats: list[_Repeat]) -> list[_Repeat]:
-        """Commit that these are being sent again; gives those that nobody settled meanwhile."""
+        """Commit that these are being sent again; gives those that nobody settled meanwhile.
+
+        Records are locked before entries. One that changed since it was looked at is looked at again at once.
+        """
         if not repeats:
             return []
         with self._database.begin() as connection:
+            now = self._database.now(connection)
+            versions = locked_versions(connection, [each.entry.record_id for each in repeats])
             states = outbox.at_attempts(connection, {each.entry.id: each.entry.attempt for each in repeats})
-            begun = [each for each in repeats if states.get(each.entry.id) is EntryState.UNKNOWN]
+            unknown = [each for each in repeats if states.get(each.entry.id) is EntryState.UNKNOWN]
+            begun = [each for each in unknown if versions.get(each.entry.record_id) == each.version]
+            outbox.wait_until(connection, {each.entry.id: now for each in unknown if each not in begun})
             starts = [Start(e.entry, self._lane.provider.name, e.entry.sealed_request or b"") for e in begun]
-            outbox.start(connection, starts, lease=self._options.lease, now=self._database.now(connection))
+            outbox.start(connection, starts, lease=self._options.lease, now=now)
         return begun
 
     def _give_up(self, dropped: list[Dropped]) -> None:
@@ -146,14 +163,24 @@ def _repeats(cleared: list[Cleared]) -> tuple[list[_Repeat], dict[int, str]]:
     repeats, codes = [], {}
     for said in cleared:
         try:
-            repeats.append(_Repeat(said.entry, _kept_request(said)))
+            request = _kept_request(said)
         except (SealBroken, KeyFault, MsgspecError):
             codes[said.entry.id] = DOES_NOT_OPEN
+            continue
+        if _goes_elsewhere(request, said):
+            codes[said.entry.id] = NEW_ADDRESS
+        else:
+            repeats.append(_Repeat(said.entry, said.person.record.version, request))
     return repeats, codes
 
 
 def _kept_request(said: Cleared) -> Request:
     return decode_request(said.person.key.open(said.entry.sealed_request or b"", REQUEST, said.entry.id))
+
+
+def _goes_elsewhere(request: Request, said: Cleared) -> bool:
+    recipient = reachable(said.person.record.demographics, request.channel)
+    return recipient is None or recipient.to != request.to
 
 
 def _repeated(send: Callable[[Request], Outcome], request: Request) -> Outcome:

@@ -5,7 +5,7 @@ The first attempt of each of these was in truth delivered, and its answer was lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,11 +13,12 @@ from sqlalchemy import update
 
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Settlement
 from invites.dispatch import Dispatch
-from invites.outbox import REQUEST
+from invites.outbox import REQUEST, OutboxEntry
+from invites.prepare import Cleared, Dropped
 from invites.tables import outbox
-from patient_records.model import Standing
+from patient_records.model import MOBILE, ContactPoint, Standing
 from tests.support.outbox_rows import entry, queued
-from tests.support.people import House, ScriptedProvider
+from tests.support.people import DEAD, EMAIL_ONLY, SMS_ONLY, House, ScriptedProvider
 
 LOST = TimeoutError("the answer")
 
@@ -150,6 +151,62 @@ def test_a_request_that_does_not_open_is_left_to_a_person_and_holds_up_nobody(
     assert (row["state"], row["due_at"], row["code"], row["attempt"]) == ("unknown", None, "request_does_not_open", 1)
     assert [request.reference for request in provider.sent[2:]] == [sound["reference"]]
     assert entry(house, 1)["state"] == "accepted"
+
+
+@pytest.mark.parametrize("points", [(ContactPoint(MOBILE, "+447700900999"),), EMAIL_ONLY, ()])
+def test_a_number_that_changed_meanwhile_is_left_to_a_person(house: House, points: tuple[ContactPoint, ...]) -> None:
+    [record_id], provider, lane = lost(house)
+    house.change(record_id, home=points)
+    house.later(timedelta(hours=1))
+    lane.run()
+    assert len(provider.sent) == 1
+    row = entry(house)
+    assert (row["state"], row["due_at"], row["code"], row["attempt"]) == ("unknown", None, "new_address", 1)
+    assert house.rows("access_tokens")[0]["wrapped_key"] is not None
+    assert len(house.rows("outbox")) == 1
+
+
+def test_a_change_that_leaves_the_number_alone_keeps_nothing(house: House) -> None:
+    [record_id], provider, lane = lost(house)
+    house.change(record_id, language="cy", home=(*SMS_ONLY, ContactPoint(MOBILE, "+447700900999")))
+    house.later(timedelta(hours=1))
+    lane.run()
+    assert len(provider.sent) == 2
+    assert entry(house)["state"] == "accepted"
+
+
+def meanwhile(lane: Dispatch, monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    """Have this happen once, after the person was looked at again and before the repeat is marked."""
+    prepare, changes = lane._prepare, iter([change])
+    recheck = prepare.recheck
+
+    def then_changed(entries: list[OutboxEntry]) -> list[Cleared | Dropped]:
+        said = recheck(entries)
+        for each in changes:
+            each()
+        return said
+
+    monkeypatch.setattr(prepare, "recheck", then_changed)
+
+
+def test_death_between_the_look_and_the_mark_is_seen(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    [record_id], provider, lane = lost(house)
+    meanwhile(lane, monkeypatch, lambda: house.change(record_id, death=DEAD))
+    house.later(timedelta(hours=1))
+    lane.run()
+    assert len(provider.sent) == 1
+    assert (entry(house)["state"], entry(house)["attempt"]) == ("given_up", 1)
+
+
+def test_a_harmless_change_between_the_look_and_the_mark_delays_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [record_id], provider, lane = lost(house)
+    meanwhile(lane, monkeypatch, lambda: house.change(record_id, language="cy"))
+    house.later(timedelta(hours=1))
+    lane.run()
+    assert len(provider.sent) == 2
+    assert entry(house)["state"] == "accepted"
 
 
 def overtaken(house: House, provider: ScriptedProvider) -> None:
