@@ -62,6 +62,9 @@ def migrate(database: Database) -> tuple[str, ...]:
     """
     with database.begin() as connection:  # BEGIN IMMEDIATE on SQLite: one at a time
         if database.dialect == POSTGRESQL:
+            # Another process's migration, and one's own, take as long as they take.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
         stands = state(connection)
         if stands == "ahead":

@@ -7,6 +7,7 @@ no answer overtakes the commit that it speaks of.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -44,6 +45,9 @@ class Unanswered(Struct, frozen=True):
 INTERNAL_ERROR: Final = Refused(AckCode.AE, "internal error", (Fault(FaultCode.APPLICATION_INTERNAL_ERROR),))
 """What a message means that our own code fails over: kept for a person, and answered as one that can be mended."""
 
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9]{2}\Z", re.ASCII)
+_VERSION: Final = re.compile(r"(?:\d(?:\.\d{1,2}){0,2})?\Z", re.ASCII)
+_LONGEST_PROCESSING_ID: Final = 3
 _LONGEST_LABEL: Final = 200
 """Characters; HL7 2.5.1 allows 227 for MSH-3 and 4 (HD), 20 for MSH-10. PostgreSQL indexes no more than 2,700 bytes."""
 
@@ -63,6 +67,10 @@ class Answerable(Protocol):
 
     def failed(self, arrival: Arrival) -> None:
         """Hear that the arrival could not be stored: nothing of it is committed."""
+        ...
+
+    def give_up(self) -> None:
+        """Hear that a fault of ours lost track of its answers: close, and hear nothing of later ones."""
         ...
 
 
@@ -85,18 +93,36 @@ class Arrival(Masked, Struct, frozen=True):
 
     @property
     def sender(self) -> str:
-        """MSH-3 and MSH-4, as one label: who speaks on this listener."""
-        return _label(f"{self.header.sending_application}/{self.header.sending_facility}")
+        """MSH-3 and MSH-4, as one label: who speaks on this listener; empty where MSH is not in shape."""
+        header = self.header
+        return _label(f"{header.sending_application}/{header.sending_facility}") if _in_shape(header) else ""
 
     @property
     def control_id(self) -> str:
-        """MSH-10 as a label, to look for; the answer repeats it as it came."""
-        return _label(self.header.control_id)
+        """MSH-10 as a label to look for; empty where MSH is not in shape. The answer repeats it as it came."""
+        return _label(self.header.control_id) if _in_shape(self.header) else ""
 
     @property
     def event(self) -> str:
         """Message code and trigger event as in MSH-9, such as ADT^A28; empty where there is none."""
-        return _label("^".join(part for part in (self.header.message_code, self.header.trigger) if part))
+        header = self.header
+        if not _in_shape(header):
+            return ""
+        return _label("^".join(part for part in (header.message_code, header.trigger) if part))
+
+
+def _in_shape(header: Header) -> bool:
+    """Whether MSH can be believed to be one: its event, processing id and version look like what they must be.
+
+    Where a segment end was lost or fields are missing, MSH-10 may be somebody's name. Labels are kept and logged in
+    clear; such a message's are not.
+    """
+    return (
+        _CODE.match(header.message_code) is not None
+        and _CODE.match(header.trigger or "A00") is not None
+        and len(header.processing_id) <= _LONGEST_PROCESSING_ID
+        and _VERSION.match(header.version) is not None
+    )
 
 
 def _label(text: str) -> str:

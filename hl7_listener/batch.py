@@ -67,7 +67,7 @@ class Batch:
     def settle(self, arrivals: Sequence[Arrival]) -> list[Settled]:
         """Decide and store all arrivals, in their order; nothing is durable before the caller's commit."""
         index = self._stores.records.blind_index
-        keys = [index.message_key(a.sender, a.header.control_id, a.raw) for a in arrivals]
+        keys = [index.message_key(_speaker(a), a.header.control_id, a.raw) for a in arrivals]
         digests = [index.body(arrival.raw) for arrival in arrivals]
         blinds = [self._blinds(arrival) for arrival in arrivals]
         self._look_up(keys, blinds)
@@ -238,6 +238,11 @@ class Batch:
         stores.journal.write(connection, entries)
         if self._repeated:
             stores.journal.count_repeats(connection, self._repeated, now)
+
+
+def _speaker(arrival: Arrival) -> str:
+    """Whose messages are compared for repeats: two organisations may be sent the same one, and each needs it."""
+    return f"{arrival.listener.organisation} {arrival.sender}"
 
 
 def _held_by(

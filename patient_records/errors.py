@@ -25,6 +25,15 @@ class StorageConflict(RecordsError):
         self.code = code
 
 
+class StorageRefused(RecordsError):
+    """The database will not take this content, now or later: nothing was committed; doing it again changes nothing."""
+
+    def __init__(self, code: str) -> None:
+        """Keep the driver's class name or SQLSTATE as ``code``."""
+        super().__init__(f"storage refused this content ({code})")
+        self.code = code
+
+
 class KeyFault(RecordsError):
     """A key is missing, wrong or badly kept. The text names key ids and what to do, never a key."""
 

@@ -24,11 +24,16 @@ from patient_records.sealing import SealingKey
 POSITIVE: Final = "AA"
 WAITING: Final = "waiting"
 
+_ANSWER: Final = "acknowledgment"
+
 _JOURNAL: Final = tables.journal
 _WRITE: Final = BulkInsert(_JOURNAL, tuple(column.name for column in _JOURNAL.columns))
 _WAIT: Final = BulkInsert(tables.quarantine, ("journal_id", "received_at", "reason", "stream_offset", "state"))
 _KNOWN: Final = BulkSelect(
-    _JOURNAL, ("message_key", "body_digest", "id", "acknowledgment"), "message_key", only=f"answer = '{POSITIVE}'"
+    _JOURNAL,
+    ("message_key", "body_digest", "id", "key_id", "sealed_acknowledgment"),
+    "message_key",
+    only=f"answer = '{POSITIVE}'",
 )
 
 
@@ -38,7 +43,9 @@ class Entry(Masked, Struct, frozen=True):
     ``message_key`` and ``body_digest`` are :class:`BlindIndex` values. ``answer`` is AA, AE, AR or empty,
     ``acknowledgment`` what was sent. ``changes`` names fields, ``findings`` are codes; neither ever holds content.
     ``quarantine`` is the reason why a person should look at it (empty: none), ``offset`` where in the connection's
-    stream it began. ``record_id`` and ``key`` go together: without a record the organisation's key seals.
+    stream it began. ``record_id`` and ``key`` go together: without a record the organisation's key seals the
+    message. The acknowledgment is always sealed under the organisation's: it repeats what a sender wrote into MSH,
+    whatever that was.
     """
 
     id: int
@@ -80,8 +87,9 @@ class Journal:
     def known(self, connection: Connection, message_keys: Collection[int]) -> dict[int, list[Known]]:
         """Earlier entries with these message keys that were answered positively: only those can be repeated."""
         found: dict[int, list[Known]] = {}
-        for key, digest, journal_id, acknowledgment in _KNOWN.run(connection, message_keys):
-            found.setdefault(key, []).append(Known(journal_id, bytes(digest), bytes(acknowledgment)))
+        for key, digest, journal_id, key_id, sealed in _KNOWN.run(connection, message_keys):
+            acknowledgment = self._open_answer(key_id, bytes(sealed), journal_id)
+            found.setdefault(key, []).append(Known(journal_id, bytes(digest), acknowledgment))
         return found
 
     def write(self, connection: Connection, entries: Sequence[Entry]) -> None:
@@ -101,22 +109,28 @@ class Journal:
             statement = update(_JOURNAL).where(_JOURNAL.c.id == journal_id)
             connection.execute(statement.values(repeats=_JOURNAL.c.repeats + times, last_repeat_at=to_micros(now)))
 
+    def _open_answer(self, key_id: str, sealed: bytes, journal_id: int) -> bytes:
+        key = self._ring.sealing_key(key_id).derived(_ANSWER, journal_id)
+        return key.open(sealed, _ANSWER, journal_id)
+
     def raw(self, connection: Connection, journal_id: int, record_key: SealingKey | None = None) -> bytes:
         """The message as it was received. ``record_key`` opens those that belong to a record.
 
         Raises LookupError for an unknown id, SealBroken or KeyFault when it does not open.
         """
-        columns = (_JOURNAL.c.sealed, _JOURNAL.c.key_id)
+        columns = (_JOURNAL.c.sealed, _JOURNAL.c.key_id, _JOURNAL.c.record_id)
         row = connection.execute(select(*columns).where(_JOURNAL.c.id == journal_id)).one_or_none()
         if row is None:
             raise LookupError(journal_id)
-        key = self._ring.sealing_key(row.key_id) if row.key_id else record_key
+        of_nobody = row.record_id is None
+        key = self._ring.sealing_key(row.key_id).derived("journal", journal_id) if of_nobody else record_key
         if key is None:
             raise LookupError(journal_id)
         return key.open(row.sealed, "journal", journal_id)
 
     def _row(self, entry: Entry) -> tuple[object, ...]:
-        key = entry.key or self._ring.organisation_key(entry.organisation)
+        outer = self._ring.organisation_key(entry.organisation)
+        key = entry.key or outer.derived("journal", entry.id)
         return (
             entry.id,
             to_micros(entry.received_at),
@@ -132,10 +146,10 @@ class Journal:
             " ".join(entry.changes),
             " ".join(entry.findings),
             entry.record_id,
-            key.key_id or None,
+            outer.key_id,
             key.seal(entry.raw, "journal", entry.id),
             entry.answer,
-            entry.acknowledgment,
+            outer.derived(_ANSWER, entry.id).seal(entry.acknowledgment, _ANSWER, entry.id),
             0,
             None,
         )

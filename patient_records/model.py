@@ -111,11 +111,16 @@ class BirthDate(Masked, Struct, frozen=True):
 
 
 class DeathReport(Masked, Struct, frozen=True, omit_defaults=True):
-    """One sender's word that a person died: ``on`` as sent (PID-29.1, may be empty), ``at`` the event's instant."""
+    """One sender's word that a person died: ``on`` as sent (PID-29.1, may be empty), ``at`` the event's instant.
+
+    ``organisation`` is the code of the sender's, empty where that is the record's own: two hospitals may call their
+    systems alike.
+    """
 
     sender: str
     at: int
     on: str = ""
+    organisation: str = ""
 
 
 class Death(Masked, Struct, frozen=True):

@@ -65,7 +65,7 @@ def reconcile(current: PatientRecord | None, update: PatientUpdate) -> Reconcili
     if current is None:
         return _create(update)
     stored = current.demographics
-    death, death_findings = _death(stored, update)
+    death, death_findings = _death(stored, update, current.organisation)
     if update.organisation != current.organisation:
         return _from_elsewhere(stored, update, death, death_findings)
     stale = update.event_at < stored.last_event_at
@@ -83,7 +83,7 @@ def _create(update: PatientUpdate) -> Reconciliation:
         return Reconciliation(Outcome.REJECTED, None, missing="PID-5")
     empty = Demographics(sender=update.sender)
     identifiers, aliases = _identifiers(empty, update.identifiers, replaces=True)
-    death, findings = _death(empty, update)
+    death, findings = _death(empty, update, update.organisation)
     made = replace(
         empty,
         identifiers=identifiers,
@@ -142,27 +142,29 @@ def _identifiers(
     return tuple(current.values()), tuple(aliases)
 
 
-def _death(stored: Demographics, update: PatientUpdate) -> tuple[Death | None, tuple[str, ...]]:
-    """The death that stands after the update's word on it, and findings about that word."""
+def _death(stored: Demographics, update: PatientUpdate, owner: str) -> tuple[Death | None, tuple[str, ...]]:
+    """The death that stands after the update's word on it, and findings about that word; ``owner`` has the record."""
     if update.death is None:
         return stored.death, ()
-    reports = {} if stored.death is None else {report.sender: report for report in stored.death.reports}
-    own = reports.get(update.sender)
+    told = () if stored.death is None else stored.death.reports
+    reports = {(report.organisation, report.sender): report for report in told}
+    elsewhere = "" if update.organisation == owner else update.organisation
+    own = reports.get((elsewhere, update.sender))
     if update.death.dead:
-        reports[update.sender] = _later(own, update, update.death)
+        reports[elsewhere, update.sender] = _later(own, update, update.death, elsewhere)
     elif own is not None and update.event_at >= own.at:
-        del reports[update.sender]
+        del reports[elsewhere, update.sender]
     elif reports and own is None:
         return stored.death, ("death_denied_by_another_sender:PID-30",)
     return (Death(tuple(reports.values())) if reports else None), ()
 
 
-def _later(own: DeathReport | None, update: PatientUpdate, news: DeathNews) -> DeathReport:
+def _later(own: DeathReport | None, update: PatientUpdate, news: DeathNews, elsewhere: str) -> DeathReport:
     if own is None:
-        return DeathReport(update.sender, update.event_at, news.on)
+        return DeathReport(update.sender, update.event_at, news.on, elsewhere)
     if update.event_at < own.at:
-        return DeathReport(update.sender, own.at, own.on or news.on)
-    return DeathReport(update.sender, update.event_at, news.on or own.on)
+        return DeathReport(update.sender, own.at, own.on or news.on, elsewhere)
+    return DeathReport(update.sender, update.event_at, news.on or own.on, elsewhere)
 
 
 def _changed(before: Demographics, after: Demographics) -> tuple[str, ...]:

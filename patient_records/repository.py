@@ -23,7 +23,7 @@ from patient_records.identifier_kinds import IdentifierKinds
 from patient_records.ids import IdSource
 from patient_records.instants import from_micros, maybe_instant, maybe_micros, to_micros
 from patient_records.keys import KeyRing
-from patient_records.model import Demographics, Identifier, PatientRecord, Standing
+from patient_records.model import Demographics, Identifier, Masked, PatientRecord, Standing
 from patient_records.sealing import SealingKey
 
 _RECORDS: Final = tables.patient_records
@@ -64,7 +64,7 @@ class StoredRecord(NamedTuple):
     changed_at: int
 
 
-class OpenRecord(Struct, frozen=True):
+class OpenRecord(Masked, Struct, frozen=True):
     """A record, opened: its value, its record key, and when it was made. ``record.version`` 0 means: never saved.
 
     ``wrapped_key`` is the record key as it lies in the row, under the organisation key of the id ``wrapped_by``.
@@ -194,11 +194,15 @@ class Records:
         )
 
     def _new_blinds(self, before: Demographics, after: OpenRecord) -> Iterable[tuple[bytes, int]]:
+        """Blind indexes that find the record now and did not before; two spellings of one number have one."""
         known = {*before.identifiers, *before.aliases}
         now_known = after.record.demographics
-        for identifier in dict.fromkeys(now_known.identifiers + now_known.aliases):
-            if identifier not in known:
-                yield self.blind_index.identifier(identifier), after.record.id
+        new = [one for one in dict.fromkeys(now_known.identifiers + now_known.aliases) if one not in known]
+        if new:
+            old = {self.blind_index.identifier(identifier) for identifier in known}
+            for blind in dict.fromkeys(map(self.blind_index.identifier, new)):
+                if blind not in old:
+                    yield blind, after.record.id
 
     def _index_contacts(self, connection: Connection, pairs: Sequence[tuple[Demographics, OpenRecord]]) -> None:
         added, gone = [], []

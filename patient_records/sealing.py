@@ -12,6 +12,7 @@ access token, later by the patient's password.
 
 from __future__ import annotations
 
+import hmac
 import os
 from typing import Final
 
@@ -48,6 +49,14 @@ class SealingKey(Masked):
     def raw(self) -> bytes:
         """The key itself, to be wrapped under another one."""
         return self._raw
+
+    def derived(self, purpose: str, row_id: int) -> SealingKey:
+        """A key for one purpose and row (HMAC-SHA256 of both under this one; the expand step of RFC 5869).
+
+        For what is sealed at every message: under one key, random nonces would be too few in the end.
+        """
+        raw = hmac.digest(self._raw, b"doorstep derived key\x00%b\x00%d" % (purpose.encode("ascii"), row_id), "sha256")
+        return SealingKey(raw, self.key_id)
 
     def seal(self, plain: bytes, table: str, row_id: int, version: int = 1) -> bytes:
         """Seal bytes for one place: this table, row and version."""

@@ -80,10 +80,10 @@ journal: Final = Table(
     Column("changes", Text, nullable=False),
     Column("findings", Text, nullable=False),
     Column("record_id", BigInteger),
-    Column("key_id", Text),
+    Column("key_id", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("answer", Text, nullable=False),
-    Column("acknowledgment", LargeBinary, nullable=False),
+    Column("sealed_acknowledgment", LargeBinary, nullable=False),
     Column("repeats", Integer, nullable=False),
     Column("last_repeat_at", BigInteger),
     Index("journal_record", "record_id", "id"),
@@ -98,9 +98,10 @@ journal: Final = Table(
     ),
 )
 """Every message received, with its outcome. ``message_key`` and ``body_digest`` are keyed hashes that find a repeat;
-``sealed`` is the raw message, under the record key (``record_id`` set) or an organisation key (``key_id`` set);
-``answer`` is the code decided on (AA, AE, AR), ``acknowledgment`` the bytes that were sent (empty: silence was asked
-for), sent again for a repeat; ``repeats`` counts those."""
+``sealed`` is the raw message, under the record key (``record_id`` set) or one derived from the organisation key named
+by ``key_id``; ``answer`` is the code decided on (AA, AE, AR); ``sealed_acknowledgment`` the bytes that were sent (none where
+silence was asked for), sealed under a key derived from the organisation's, sent again for a repeat; ``repeats`` counts
+those."""
 
 quarantine: Final = Table(
     "quarantine",

@@ -8,7 +8,8 @@ commit can be lost with the power. PostgreSQL runs with ``synchronous_commit=on`
 time: the writers of this process queue on a lock rather than poll the file's, and other processes wait on
 the driver's timeout.
 
-Errors of the driver become :class:`StorageUnavailable` (try again later) or :class:`StorageConflict` (do it again now).
+Errors of the driver become :class:`StorageUnavailable` (try again later), :class:`StorageConflict` (do it again now) or
+:class:`StorageRefused` (this content never goes in).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from patient_records.errors import StorageConflict, StorageUnavailable
+from patient_records.errors import RecordsError, StorageConflict, StorageRefused, StorageUnavailable
 from patient_records.instants import from_micros
 from patient_records.turnstile import Turnstile
 
@@ -33,6 +34,9 @@ SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 
 _RETRY_STATES: Final = frozenset({"40001", "40P01", "23505"})  # serialization, deadlock, unique: PostgreSQL appendix A
+
+_REFUSED_CLASSES: Final = frozenset({"22", "54"})  # data exception, program limit exceeded: appendix A
+_REFUSED_BY_SQLITE: Final = frozenset({"SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE"})
 
 _NOW: Final = {
     SQLITE: text("SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000"),
@@ -64,8 +68,17 @@ class Database:
                 "cached_statements": 256,
             }
         else:
-            options = "-c synchronous_commit=on -c timezone=UTC"
-            connect_args = {"connect_timeout": 5, "options": options, "application_name": "doorstep"}
+            # A server that is silent, rather than gone, must not hold the writer: everything has an end.
+            options = "-c synchronous_commit=on -c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s"
+            connect_args = {
+                "connect_timeout": 5,
+                "options": options,
+                "application_name": "doorstep",
+                "keepalives_idle": 30,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 15_000,
+            }
         self.engine: Engine = create_engine(
             parsed,
             connect_args=connect_args,
@@ -173,9 +186,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _named(error: BaseException | None, conflict: bool) -> StorageUnavailable | StorageConflict:  # noqa: FBT001 (a fact)
+def _named(error: BaseException | None, conflict: bool) -> RecordsError:  # noqa: FBT001 (a fact)
     """The error by what to do next; of the driver's own text nothing is kept but its code."""
     code = str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or "driver")
     if conflict or code in _RETRY_STATES:
         return StorageConflict(code)
+    if code[:2] in _REFUSED_CLASSES or code in _REFUSED_BY_SQLITE:
+        return StorageRefused(code)
     return StorageUnavailable(code)

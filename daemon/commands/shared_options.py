@@ -39,7 +39,7 @@ def settings_of(context: click.Context, config: Path | None, *, serving: bool = 
 
 
 def require_database(settings: Settings) -> None:
-    """End with a sentence where there is no SQLite file: a command that only looks must make none, owned by its caller."""
+    """End with a sentence where there is no SQLite file: one that only looks must make none, owned by its caller."""
     url = make_url(settings.database.url.reveal())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         raise click.ClickException(

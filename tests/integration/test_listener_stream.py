@@ -81,7 +81,8 @@ def test_junk_between_frames_is_kept_with_its_place_and_never_answered(listening
     (kept,) = listening.rows("quarantine")
     assert (kept["reason"], kept["stream_offset"], kept["state"]) == ("junk: between_frames", len(first), "waiting")
     entry = next(row for row in listening.rows("journal") if row["id"] == kept["journal_id"])
-    assert (entry["answer"], entry["acknowledgment"]) == ("", b"")
+    assert entry["answer"] == ""
+    assert [done.answer for done in listening.told.settled if done.journal_id == entry["id"]] == [b""]
     with listening.hospital.database.read() as connection:
         assert listening.hospital._stores.journal.raw(connection, entry["id"]) == b"GET / HTTP/1.1"
 
@@ -150,9 +151,9 @@ def test_a_client_that_leaves_before_its_answer_and_resends_is_applied_once(list
         wire.reset()
         eventually(lambda: listening.told.counts["connections"] == 0, "the end of the connection")
     eventually(lambda: listening.outcomes == ["applied"], "the commit")
-    (stored,) = listening.rows("journal")
+    (first,) = listening.told.settled
     with listening.wire() as again:
-        assert encode(again.exchange(message)) == stored["acknowledgment"]
+        assert encode(again.exchange(message)) == first.answer
     (after,) = listening.rows("journal")
     assert after["repeats"] == 1
     record = listening.hospital.find("1")

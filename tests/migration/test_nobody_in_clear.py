@@ -24,7 +24,6 @@ WHEN: Final = "when something happened to the row, never anything of the person'
 COUNT: Final = "a count"
 STANDING: Final = "a state of the record that queries need (SPEC 4)"
 HEADER: Final = "who sent it and under which number: MSH, never PID"
-ANSWER: Final = "our acknowledgment: header fields as received and our own words"
 
 COLUMNS: Final[dict[str, dict[str, str]]] = {
     "patient_records": {
@@ -46,8 +45,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(["sender", "control_id", "event"], HEADER),
         **dict.fromkeys(["message_key", "body_digest"], KEYED),
         **dict.fromkeys(["outcome", "reason", "changes", "findings", "answer"], CODE),
-        "sealed": SEALED,
-        "acknowledgment": ANSWER,
+        **dict.fromkeys(["sealed", "sealed_acknowledgment"], SEALED),
         "repeats": COUNT,
     },
     "quarantine": {"journal_id": ID, "received_at": WHEN, "reason": CODE, "stream_offset": COUNT, "state": CODE},
@@ -122,7 +120,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "organisation": CONFIGURED,
         "policy": "a fingerprint of the configuration",
         "through": ID,
-        "finished_at": WHEN,
+        **dict.fromkeys(["begun_at", "finished_at"], WHEN),
     },
 }
 

@@ -311,7 +311,7 @@ def test_what_comes_from_elsewhere_makes_nothing_of_the_owners_stale() -> None:
 
 def test_a_death_from_elsewhere_stops_contact_however_old() -> None:
     result = reconcile(record(), elsewhere(1, death=DeathNews(dead=True)))
-    assert made(result).death == Death((DeathReport("PAS|RX2", 1),))
+    assert made(result).death == Death((DeathReport("PAS|RX2", 1, organisation="RX2"),))
 
 
 def test_a_denial_from_elsewhere_starts_no_contact_again() -> None:
@@ -330,3 +330,10 @@ def test_nothing_that_it_tells_holds_content() -> None:
             told = " ".join([*result.changes, *result.findings, result.missing, repr(result)])
             for content in ("King", "Augusta", "1815", "New Road", "example.org", "9434765919"):
                 assert content not in told
+
+
+def test_systems_called_alike_in_two_organisations_report_deaths_apart() -> None:
+    theirs = made(reconcile(record(), elsewhere(sender=PAS, death=DeathNews(dead=True))))
+    denied = reconcile(record(death=theirs.death), update(at=200, sender=PAS, death=DeathNews(dead=False)))
+    assert made(denied).death == theirs.death
+    assert denied.findings == ("death_denied_by_another_sender:PID-30",)

@@ -87,10 +87,10 @@ def _journal() -> None:
         sa.Column("changes", sa.Text, nullable=False),
         sa.Column("findings", sa.Text, nullable=False),
         sa.Column("record_id", sa.BigInteger),
-        sa.Column("key_id", sa.Text),
+        sa.Column("key_id", sa.Text, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("answer", sa.Text, nullable=False),
-        sa.Column("acknowledgment", sa.LargeBinary, nullable=False),
+        sa.Column("sealed_acknowledgment", sa.LargeBinary, nullable=False),
         sa.Column("repeats", sa.Integer, nullable=False),
         sa.Column("last_repeat_at", sa.BigInteger),
     )
@@ -240,7 +240,8 @@ def _outbox() -> None:
     op.create_table(
         "policy_walks",
         sa.Column("organisation", sa.Text, primary_key=True),
-        sa.Column("policy", sa.Text, nullable=False),
+        sa.Column("policy", sa.Text, primary_key=True),
+        sa.Column("begun_at", sa.BigInteger, nullable=False),
         sa.Column("through", sa.BigInteger, nullable=False),
         sa.Column("finished_at", sa.BigInteger),
     )
