@@ -12,7 +12,8 @@ The path of one person through the files of this room:
    render), mark, send (:mod:`~invites.senders`, :mod:`~invites.channels`), :mod:`~invites.finish`. What may become of
    an entry is a table in :mod:`~invites.invitation`.
 4. What did not arrive goes :mod:`~invites.onward` to the next channel; of what nobody knows whether it did,
-   :mod:`~invites.settle` finds out; what time alone ends, :mod:`~invites.sweep` ends.
+   :mod:`~invites.settle` finds out; what time alone ends, :mod:`~invites.sweep` ends; and a new policy reaches
+   everybody by a :mod:`~invites.policy_walk`.
 
 :mod:`~invites.overview` looks at all of it without touching it; :mod:`~invites.assembly` puts it together.
 """

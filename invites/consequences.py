@@ -13,14 +13,14 @@ is lifted or the date of birth is right.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
 from invites import outbox, repository
-from invites.eligibility import Assessment, Eligible, Ineligible, Reason, assess
+from invites.eligibility import Assessment, Eligible, Reason, assess
 from invites.invitation import EntryState
 from invites.options import InviteOptions
 from invites.reassess import reassess
@@ -67,6 +67,24 @@ class Consequences:
             reassess(connection, differing.values(), self._options, now)
 
 
+def look_again(connection: Connection, records: Iterable[PatientRecord], options: InviteOptions, now: datetime) -> None:
+    """Assess people whom no message touched, and stop those whose reasons gained one that stops (SPEC 3.5).
+
+    A rule that begins to exclude somebody ends what is under way, as a message would. The caller has locked them.
+    """
+    by_id = {record.id: record for record in records}
+    before = repository.reasons_of(connection, by_id)
+    today = options.today(now)
+    stops: dict[str, set[int]] = defaultdict(set)
+    for id_, record in by_id.items():
+        gained = _gained(assess(record, options.policy, today, invited=False), before.get(id_, frozenset()))
+        if gained is not None:
+            stops[gained].add(id_)
+    for reason, ids in stops.items():
+        stop_records(connection, ids, reason, now)
+    reassess(connection, by_id.values(), options, now)
+
+
 def stop_records(connection: Connection, record_ids: set[int], reason: str, now: datetime) -> None:
     """Cancel what these people are still to be sent, and end every pair and invitation of theirs."""
     cancelled = outbox.cancel_unsent(connection, record_ids, reason, now)
@@ -97,12 +115,15 @@ def _reasons(assessment: Assessment) -> tuple[Reason, ...]:
 
 def _stop(change: RecordChange, was: Assessment, found: Assessment) -> str | None:
     """Why this change stops what is under way, if it does."""
-    if isinstance(found, Ineligible):
-        before = _reasons(was)
-        for reason in found.reasons:
-            if reason in STOPPING and reason not in before:
-                return reason.value
+    gained = _gained(found, _reasons(was))
+    if gained is not None:
+        return gained
     born = change.before.demographics.birth if change.before is not None else None
     if born is not None and born != change.after.demographics.birth:
         return NEW_DATE_OF_BIRTH
     return None
+
+
+def _gained(found: Assessment, before: Collection[str]) -> str | None:
+    """Give the weightiest reason that stops and was not there before."""
+    return next((reason.value for reason in _reasons(found) if reason in STOPPING and reason not in before), None)

@@ -19,6 +19,10 @@ from msgspec import Struct
 from invites.recipient import usable_channels
 from patient_records.model import Demographics, PatientRecord, Standing
 
+RULES: Final = 1
+"""The version of the rules below and of what they ask (:mod:`invites.recipient`). Who changes a rule so that somebody
+known already may be assessed differently counts it up: then everybody is looked at again, as under a new policy."""
+
 
 class Reason(StrEnum):
     """Why a person is not invited, in order of weight: what is final comes first, what passes by itself last."""

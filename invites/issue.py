@@ -1,6 +1,7 @@
 """Finding those who may be invited, and inviting them (SPEC 5.1, 5.3).
 
-A run walks the eligible in the order of their ids, a hundred to a transaction. In each transaction the records are
+A run walks the eligible in the order of their ids, a hundred to a transaction, and asks a reader who they are: a look
+that finds nobody, which is nearly every one, takes no writer's time. In each transaction the records are
 locked first, then believed no longer: what the eligibility table says is how they were assessed when last they changed,
 so each is unsealed and assessed again. Several daemons may run at the same time: on PostgreSQL each passes over the
 records that another holds; on SQLite they take turns; and the business key refuses what slips through all of that.
@@ -88,12 +89,15 @@ class Issue:
         picked: list[int] = []
         for _ in range(_TRIES):
             try:
-                with self._database.begin() as connection:
+                with self._database.read() as connection:
                     picked = repository.eligible_page(connection, organisation, after, size)
+                if not picked:
+                    return None
+                with self._database.begin() as connection:
                     found = self._invite(connection, picked)
             except StorageConflict:
                 continue
-            return _Batch(picked[-1], found) if picked else None
+            return _Batch(picked[-1], found)
         report.conflicts += 1
         return _Batch(picked[-1], {}) if picked else None
 

@@ -11,13 +11,15 @@ from datetime import date, datetime
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, func, select, text, tuple_, update
 
-from invites.eligibility import ELIGIBLE, Assessment, Ineligible, Reason
+from invites.eligibility import ELIGIBLE, Assessment, Ineligible
 from invites.invitation import EntryState
-from invites.tables import access_tokens, eligibility, invitations, policy_walks
+from invites.tables import UNDER_AGE, access_tokens, eligibility, invitations, policy_walks
 from patient_records.bulk import BulkInsert, Row
 from patient_records.instants import from_micros, to_micros
+from patient_records.tables import patient_records
+from patient_records.unit_of_work import POSTGRESQL
 
 _PUT: Final = BulkInsert(
     eligibility,
@@ -37,7 +39,29 @@ _PAGE: Final = (
     .limit(bindparam("size"))
 )
 
-_YESTERDAYS_PAGE: Final = _PAGE.where(eligibility.c.assessed_on < bindparam("today"))
+_UNDER_AGE_PAGE: Final = (
+    select(eligibility.c.assessed_on, eligibility.c.record_id)
+    .where(
+        text(UNDER_AGE),
+        eligibility.c.organisation == bindparam("organisation"),
+        eligibility.c.assessed_on < bindparam("today"),
+        tuple_(eligibility.c.assessed_on, eligibility.c.record_id)
+        > tuple_(bindparam("after_day", type_=Text), bindparam("after", type_=BigInteger)),
+    )
+    .order_by(eligibility.c.assessed_on, eligibility.c.record_id)
+    .limit(bindparam("size"))
+)
+
+_ASSESSED_PAGE: Final = (
+    select(eligibility.c.record_id, eligibility.c.organisation)
+    .where(eligibility.c.record_id > bindparam("after"))
+    .order_by(eligibility.c.record_id)
+    .limit(bindparam("size"))
+)
+
+_REASONS: Final = select(eligibility.c.record_id, eligibility.c.reasons).where(
+    eligibility.c.record_id.in_(bindparam("ids", expanding=True))
+)
 
 UNSENT: Final = (EntryState.CANCELLED.value, EntryState.EXPIRED.value)
 """Why an invitation may have ended that never left the house: it is as if there had been none (SPEC 5.1)."""
@@ -74,9 +98,9 @@ PAIR_EXPIRED: Final = "pair_expired"
 
 _WALK: Final = BulkInsert(
     policy_walks,
-    ("organisation", "policy", "through", "finished_at"),
-    key=("organisation",),
-    update=("policy", "through", "finished_at"),
+    ("organisation", "policy", "begun_at", "through", "finished_at"),
+    key=("organisation", "policy"),
+    update=("begun_at", "through", "finished_at"),
 )
 
 
@@ -105,10 +129,16 @@ def eligible_page(connection: Connection, organisation: str, after: int, size: i
     return list(connection.scalars(_PAGE, page))
 
 
-def under_age_page(connection: Connection, organisation: str, today: date, after: int, size: int) -> list[int]:
-    """The next records, in the order of ids, that were under age when last looked at, before today."""
-    page = {"state": Reason.UNDER_AGE.value, "organisation": organisation, "after": after, "size": size}
-    return list(connection.scalars(_YESTERDAYS_PAGE, {**page, "today": today.isoformat()}))
+def under_age_page(
+    connection: Connection, organisation: str, today: date, after: tuple[str, int], size: int
+) -> list[tuple[str, int]]:
+    """The next records that were under age when last looked at, before today: that day and the record, in this order.
+
+    ``after`` is the last of the page before, ``("", 0)`` at first.
+    """
+    page = {"organisation": organisation, "today": today.isoformat(), "size": size}
+    rows = connection.execute(_UNDER_AGE_PAGE, {**page, "after_day": after[0], "after": after[1]})
+    return [(row.assessed_on, row.record_id) for row in rows]
 
 
 def invited_among(connection: Connection, ids: Collection[int]) -> set[int]:
@@ -176,31 +206,87 @@ def end_invitations_of(connection: Connection, record_ids: Collection[int], reas
         connection.execute(statement.values(ended_at=to_micros(now), end_reason=reason))
 
 
+def any_token_over(connection: Connection, now: datetime) -> bool:
+    """Whether :func:`expire_tokens` would find anything; for a reader."""
+    return bool(_tokens_over(connection, limit=1, now=now))
+
+
 def expire_tokens(connection: Connection, *, limit: int, now: datetime) -> int:
-    """End up to ``limit`` pairs whose life is over, and their invitations; gives how many."""
-    over = (access_tokens.c.ended_at.is_(None), access_tokens.c.expires_at <= to_micros(now))
-    rows = connection.execute(select(access_tokens.c.id, access_tokens.c.record_id).where(*over).limit(limit)).all()
-    if rows:
-        ids, record_ids = [row.id for row in rows], [row.record_id for row in rows]
-        end_tokens(connection, ids, EntryState.EXPIRED.value, now)
+    """End up to ``limit`` pairs whose life is over, and their invitations; gives how many.
+
+    Records are locked first, and invitations are ended before tokens: the order in which a death takes them, too.
+    """
+    over = _tokens_over(connection, limit=limit, now=now)
+    if over:
+        ids, record_ids = list(over), sorted(set(over.values()))
+        lock_records(connection, record_ids)
         statement = update(invitations).where(
             invitations.c.record_id.in_(record_ids),
             invitations.c.access_token_id.in_(ids),
             invitations.c.ended_at.is_(None),
         )
         connection.execute(statement.values(ended_at=to_micros(now), end_reason=PAIR_EXPIRED))
-    return len(rows)
+        end_tokens(connection, ids, EntryState.EXPIRED.value, now)
+    return len(over)
+
+
+def _tokens_over(connection: Connection, *, limit: int, now: datetime) -> dict[int, int]:
+    """Pairs that still live and should not any more, the longest overdue first, each with its record."""
+    over = (access_tokens.c.ended_at.is_(None), access_tokens.c.expires_at <= to_micros(now))
+    rows = select(access_tokens.c.id, access_tokens.c.record_id).where(*over).order_by(access_tokens.c.expires_at)
+    return {row.id: row.record_id for row in connection.execute(rows.limit(limit))}
+
+
+def lock_records(connection: Connection, record_ids: Collection[int]) -> None:
+    """Hold the rows of these records until the transaction ends, before anything of theirs is touched here."""
+    if connection.dialect.name == POSTGRESQL:
+        rows = select(patient_records.c.id).where(patient_records.c.id.in_(list(record_ids)))
+        connection.execute(rows.order_by(patient_records.c.id).with_for_update())
+
+
+def assessed_page(connection: Connection, after: int, size: int) -> list[tuple[int, str]]:
+    """The next assessed records of all organisations, in the order of ids, each with whose it is.
+
+    Not of one organisation: that would need an index that every new person pays for, and serve a walk a year.
+    """
+    page = {"after": after, "size": size}
+    return [(row.record_id, row.organisation) for row in connection.execute(_ASSESSED_PAGE, page)]
+
+
+def reasons_of(connection: Connection, record_ids: Collection[int]) -> dict[int, frozenset[str]]:
+    """The reasons with which each of these records is down; those never assessed are left out."""
+    if not record_ids:
+        return {}
+    rows = connection.execute(_REASONS, {"ids": list(record_ids)})
+    return {row.record_id: frozenset(row.reasons.split(",")) for row in rows}
+
+
+def begin_walk(connection: Connection, organisation: str, policy: str, now: datetime) -> None:
+    """Begin a walk anew, unless the organisation's last one to be begun was under this policy: then that goes on."""
+    statement = select(policy_walks).where(policy_walks.c.organisation == organisation)
+    newest = connection.execute(statement.order_by(policy_walks.c.begun_at.desc()).limit(1)).one_or_none()
+    if newest is None or newest.policy != policy:
+        begun_at = max(to_micros(now), newest.begun_at + 1 if newest is not None else 0)
+        _WALK.run(connection, [(organisation, policy, begun_at, 0, None)])
 
 
 def walked_through(connection: Connection, organisation: str, policy: str) -> int | None:
     """Up to which record everybody was assessed under this policy; 0 when none was, None when all were."""
-    row = connection.execute(select(policy_walks).where(policy_walks.c.organisation == organisation)).one_or_none()
-    if row is None or row.policy != policy:
+    row = connection.execute(select(policy_walks).where(*_walk(organisation, policy))).one_or_none()
+    if row is None:
         return 0
     return None if row.finished_at is not None else int(row.through)
 
 
 def note_walk(connection: Connection, organisation: str, policy: str, through: int | None, now: datetime) -> None:
-    """Note how far the walk has come; None: it is finished."""
-    finished_at = to_micros(now) if through is None else None
-    _WALK.run(connection, [(organisation, policy, through or 0, finished_at)])
+    """Note how far a walk has come; None: it is finished. Another daemon that is further on is not set back."""
+    open_still = (*_walk(organisation, policy), policy_walks.c.finished_at.is_(None))
+    if through is None:
+        connection.execute(update(policy_walks).where(*open_still).values(finished_at=to_micros(now)))
+    else:
+        behind = policy_walks.c.through < through
+        connection.execute(update(policy_walks).where(*open_still, behind).values(through=through))
+
+
+def _walk(organisation: str, policy: str) -> tuple[ColumnElement[bool], ...]:
+    return (policy_walks.c.organisation == organisation, policy_walks.c.policy == policy)

@@ -16,6 +16,15 @@ from patient_records.tables import metadata
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
 
 
+UNDER_AGE: Final = "state = 'under_age'"
+QUEUED: Final = "state = 'queued'"
+UNKNOWN: Final = "state = 'unknown'"
+LEASED: Final = "state IN ('claimed', 'sending')"
+WAITING: Final = "state IN ('queued', 'unknown')"
+"""Conditions of partial indexes, in the very words in which queries must put them. A state that is bound as a value
+names no index: SQLite compares ``IN (?, ?)`` with no condition, and PostgreSQL's generic plans know no value at all."""
+
+
 def _only_where(condition: str) -> dict[str, Any]:
     """Index only the rows of that condition: those that are still waiting for something."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
@@ -30,6 +39,7 @@ eligibility: Final = Table(
     Column("reasons", Text, nullable=False),
     Column("assessed_on", Text, nullable=False),
     Index("eligibility_state", "state", "organisation", "record_id"),
+    Index("eligibility_under_age", "organisation", "assessed_on", "record_id", **_only_where(UNDER_AGE)),
 )
 """For every person, whether they may be invited: ``state`` is "eligible" or the weightiest reason, ``reasons`` all of
 them, weightiest first, separated by commas."""
@@ -97,9 +107,10 @@ outbox: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("final_at", BigInteger),
     Index("outbox_record", "record_id"),
-    Index("outbox_due", "channel", "due_at", **_only_where("state = 'queued'")),
-    Index("outbox_unknown", "channel", "due_at", **_only_where("state = 'unknown'")),
-    Index("outbox_leases", "lease_until", **_only_where("state IN ('claimed', 'sending')")),
+    Index("outbox_due", "channel", "due_at", **_only_where(QUEUED)),
+    Index("outbox_unknown", "channel", "due_at", **_only_where(UNKNOWN)),
+    Index("outbox_leases", "lease_until", **_only_where(LEASED)),
+    Index("outbox_expiry", "expires_at", **_only_where(WAITING)),
 )
 """What is to be sent. ``code`` says why the entry is where it is; ``attempt`` counts attempts and is the fence: whoever
 finishes an attempt must name its number. ``sealed_payload`` is the pair, ``sealed_request`` the rendered message of the
@@ -122,9 +133,11 @@ policy_walks: Final = Table(
     "policy_walks",
     metadata,
     Column("organisation", Text, primary_key=True),
-    Column("policy", Text, nullable=False),
+    Column("policy", Text, primary_key=True),
+    Column("begun_at", BigInteger, nullable=False),
     Column("through", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
 )
-"""How far everybody was assessed anew under the current policy, so that a changed configuration reaches those whom no
-message touches: ``policy`` is its fingerprint, ``through`` the last record looked at."""
+"""How far everybody was assessed anew under a policy, so that a changed configuration reaches those whom no message
+touches: ``policy`` is its fingerprint, ``through`` the last record looked at. What was begun last is what the table
+``eligibility`` says."""

@@ -57,9 +57,12 @@ def test_the_eligible_are_paged_by_id_within_their_organisation(connection: Conn
 
 def test_those_under_age_are_paged_once_a_day(connection: Connection) -> None:
     young, yesterday = Ineligible((Reason.UNDER_AGE,)), TODAY - timedelta(days=1)
-    rows = [eligibility_row(1, "RX1", young, yesterday), eligibility_row(2, "RX1", young, TODAY)]
-    repository.put_eligibility(connection, rows)
-    assert repository.under_age_page(connection, "RX1", TODAY, 0, 9) == [1]
+    days = {1: yesterday, 2: TODAY, 3: yesterday, 4: yesterday - timedelta(days=9), 5: yesterday}
+    repository.put_eligibility(connection, [eligibility_row(id_, "RX1", young, on) for id_, on in days.items()])
+    repository.put_eligibility(connection, [eligibility_row(6, "RX2", young, yesterday)])
+    first = repository.under_age_page(connection, "RX1", TODAY, ("", 0), 2)
+    assert [record_id for _, record_id in first] == [4, 1]
+    assert [record_id for _, record_id in repository.under_age_page(connection, "RX1", TODAY, first[-1], 9)] == [3, 5]
 
 
 def test_nothing_is_asked_of_the_database_for_nobody(connection: Connection) -> None:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
+from invites import repository
 from invites.channels.channel import Settlement, Unknown
-from invites.sweep import SweepReport, fingerprint
+from invites.policy_walk import fingerprint
+from invites.sweep import SweepReport
 from patient_records.model import BirthDate
+from tests.support.patience import eventually
 from tests.support.people import EMAIL_ONLY, House, ScriptedProvider, person
 
 
@@ -106,3 +111,49 @@ def test_an_unknown_entry_that_expires_is_given_up_and_the_person_stays_invited(
     [entry] = house.rows("outbox")
     assert (entry["state"], entry["sealed_payload"], entry["sealed_request"]) == ("given_up", None, None)
     assert house.state(record_id) == "invited"
+
+
+def test_pairs_expire_in_the_order_in_which_a_death_ends_them(postgres_url: str) -> None:
+    """Both lock the record, then the invitation, then the token, so that neither waits for the other in a ring."""
+    house = House(postgres_url)
+    [record_id] = house.arrive([person()])
+    house.issue.run()
+    house.lane(ScriptedProvider()).run()
+    house.later(timedelta(days=31))
+    locked, expiring = threading.Event(), threading.Event()
+    ended: list[int] = []
+
+    def expire() -> None:
+        assert locked.wait(30)
+        with house.database.begin() as connection:
+            now = house.database.now(connection)
+            expiring.set()
+            ended.append(repository.expire_tokens(connection, limit=9, now=now))
+
+    other = threading.Thread(target=expire)
+    other.start()
+    with house.database.begin() as connection:
+        house.records.load(connection, [record_id], lock=True)
+        repository.end_invitations_of(connection, [record_id], "deceased", house.database.now(connection))
+        locked.set()
+        assert expiring.wait(30)
+        until_it_waits(house)
+        repository.end_tokens_of(connection, [record_id], "deceased", house.database.now(connection))
+    other.join(30)
+    assert len(ended) == 1
+    assert house.rows("access_tokens")[0]["end_reason"] == "deceased"
+    assert house.rows("invitations")[0]["end_reason"] == "deceased"
+    house.close()
+
+
+def until_it_waits(house: House) -> None:
+    """Wait until one connection of this database waits for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+
+    def count() -> int:
+        with house.database.read() as connection:
+            return connection.scalar(waiting) or 0
+
+    eventually(count, "a connection that waits for a lock")
