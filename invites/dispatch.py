@@ -10,29 +10,29 @@ The way of a batch, and where it may break off:
 
 Each lane has its own thread and its own senders, so a provider that hangs holds up nothing but its own channel. A call
 is only begun while the lease that covers it has at least half of its time left; what is not begun by then, or when the
-daemon stops, was certainly not sent and says so.
+daemon stops, was certainly not sent: its entry is due again at once, and no attempt is counted.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 
 from msgspec import Struct, field
 
 from invites import outbox
-from invites.channels.channel import OUTCOME_NAMES, NotSent
-from invites.finish import Finish
+from invites.channels.channel import OUTCOME_NAMES
+from invites.finish import Answer, Finish, NotBegun
 from invites.invitation import FINAL, EntryEvent, EntryState, after
 from invites.onward import Onward, Undelivered
 from invites.options import InviteOptions, Lane
-from invites.outbox import Move, OutboxEntry, Start
+from invites.outbox import NOT_BEGUN, Move, OutboxEntry, Start
 from invites.prepare import Dropped, Prepare, Ready
 from invites.record_versions import locked_versions
-from invites.senders import NOT_BEGUN, Call, Senders
+from invites.senders import Call, Senders
 from invites.settle import Settle
 from patient_records.ids import IdSource
 from patient_records.repository import Records
@@ -45,6 +45,14 @@ class DispatchReport(Struct):
     outcomes: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     settled: int = 0
+
+    def count(self, answers: Iterable[Answer]) -> None:
+        """Count what calls came to; one that was never made is a dropped entry and no outcome."""
+        for answer in answers:
+            if isinstance(answer.outcome, NotBegun):
+                self.dropped[NOT_BEGUN] += 1
+            else:
+                self.outcomes[OUTCOME_NAMES[type(answer.outcome)]] += 1
 
 
 class Dispatch:
@@ -104,9 +112,9 @@ class Dispatch:
             Call(each.entry, each.entry.attempt + 1, partial(send, each.request))
             for each in self._mark(owner, ready, dropped)
         ]
-        for group in self._senders.answers(calls, may_begin=may_begin, otherwise=NotSent(NOT_BEGUN)):
+        for group in self._senders.answers(calls, may_begin=may_begin):
             self._finish(group)
-            report.outcomes.update(OUTCOME_NAMES[type(answer.outcome)] for answer in group)
+            report.count(group)
         return bool(entries)
 
     def _may_begin(self, stopping: Callable[[], bool]) -> Callable[[], bool]:

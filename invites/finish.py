@@ -21,7 +21,7 @@ from invites import outbox
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Unknown
 from invites.invitation import FINAL, EntryEvent, EntryState, after
 from invites.onward import Onward, Undelivered
-from invites.outbox import Answered, Move, OutboxEntry
+from invites.outbox import Answered, Move, OutboxEntry, Tries
 from invites.retry import RetryPolicy, next_try
 from patient_records.errors import StorageConflict, StorageUnavailable
 from patient_records.unit_of_work import Database
@@ -32,12 +32,21 @@ _PATIENCE: Final = (0.0, 0.1, 0.5, 2.0, 5.0)
 _ENDING: Final = frozenset({EntryEvent.REFUSE, EntryEvent.GIVE_UP})
 
 
+class NotBegun(Struct, frozen=True):
+    """The call was never made. No attempt that counts: the entry is what it was before, and due at once."""
+
+
 class Answer(Struct, frozen=True):
-    """What the provider said of one attempt of one entry."""
+    """What came of one attempt of one entry, which is given as it was when it was claimed."""
 
     entry: OutboxEntry
     number: int
-    outcome: Outcome
+    outcome: Outcome | NotBegun
+
+    @property
+    def of_search(self) -> bool:
+        """Whether the provider was only asked about the latest attempt, and no new one was made."""
+        return self.number == self.entry.attempt
 
 
 class _Step(Struct, frozen=True):
@@ -109,10 +118,10 @@ class Finish:
 
     def _steps(self, connection: Connection, answers: Sequence[Answer], now: datetime) -> list[_Step]:
         waiting = [a.entry.id for a in answers if isinstance(a.outcome, NotSent | Unknown)]
-        began = outbox.first_attempts(connection, waiting)
-        return [self._step(answer, began.get(answer.entry.id, now), now) for answer in answers]
+        tries = outbox.tries(connection, waiting)
+        return [self._step(a, tries.get(a.entry.id, Tries(now, 1)), now) for a in answers]
 
-    def _step(self, answer: Answer, began: datetime, now: datetime) -> _Step:
+    def _step(self, answer: Answer, tries: Tries, now: datetime) -> _Step:
         outcome = answer.outcome
         match outcome:
             case Accepted():
@@ -121,18 +130,19 @@ class Finish:
             case Refused():
                 return _Step(answer, EntryEvent.REFUSE, "refused", outcome.code)
             case NotSent():
-                due = self._next_try(answer, began, now, outcome)
+                due = self._next_try(tries, now, outcome)
                 return _Step(answer, EntryEvent.NOT_SENT if due else EntryEvent.GIVE_UP, "not_sent", outcome.code, due)
             case Unknown():
-                return _Step(answer, EntryEvent.LOSE, "unknown", outcome.code, self._next_try(answer, began, now))
+                return _Step(answer, EntryEvent.LOSE, "unknown", outcome.code, self._next_try(tries, now))
+            case NotBegun():
+                before = EntryEvent.LOSE if answer.entry.state is EntryState.UNKNOWN else EntryEvent.NOT_SENT
+                return _Step(answer, before, outbox.NOT_BEGUN, outbox.NOT_BEGUN, now)
 
-    def _next_try(
-        self, answer: Answer, began: datetime, now: datetime, outcome: NotSent | None = None
-    ) -> datetime | None:
+    def _next_try(self, tries: Tries, now: datetime, outcome: NotSent | None = None) -> datetime | None:
         return next_try(
             self._retry,
-            attempt=answer.number,
-            first_attempt_at=began,
+            attempt=tries.count,
+            first_attempt_at=tries.since,
             now=now,
             chance=self._chance,
             not_before=outcome.retry_after if outcome else None,
@@ -148,6 +158,8 @@ def _counts(step: _Step, state: EntryState, latest: int) -> bool:
 
 def _is_news(step: _Step, latest: int) -> bool:
     """Whether the attempt's own row is to say so, whatever became of the entry meanwhile."""
+    if isinstance(step.answer.outcome, NotBegun) and step.answer.of_search:
+        return False
     return step.event is EntryEvent.ACCEPT or step.answer.number == latest
 
 

@@ -31,6 +31,9 @@ REQUEST: Final = "outbox.request"
 
 LEASE_LAPSED: Final = "lease_lapsed"
 
+NOT_BEGUN: Final = "not_begun"
+"""How an attempt ended whose call was never made: the daemon stopped, or the lease was running out."""
+
 _COLUMNS: Final = (
     outbox.c.id,
     outbox.c.invitation_id,
@@ -131,6 +134,13 @@ class Move(Struct, frozen=True):
     code: str | None = None
     due_at: datetime | None = None
     provider_reference: str | None = None
+
+
+class Tries(Struct, frozen=True):
+    """When the first attempt of an entry began, and how many there were that were truly made."""
+
+    since: datetime
+    count: int
 
 
 class Answered(Struct, frozen=True):
@@ -273,13 +283,19 @@ def answer(connection: Connection, answers: Iterable[Answered], now: datetime) -
         connection.execute(_END_ATTEMPT, rows)
 
 
-def first_attempts(connection: Connection, entry_ids: Collection[int]) -> dict[int, datetime]:
-    """When the first attempt of each of these entries began; those without one are left out."""
+def tries(connection: Connection, entry_ids: Collection[int]) -> dict[int, Tries]:
+    """How often each of these entries was tried, and since when; those without a try are left out.
+
+    A call that was never made is no try: its attempt number is used up, and that is all.
+    """
     if not entry_ids:
         return {}
-    began = select(attempts.c.entry_id, func.min(attempts.c.started_at)).group_by(attempts.c.entry_id)
-    rows = connection.execute(began.where(attempts.c.entry_id.in_(list(entry_ids))))
-    return {entry_id: from_micros(at) for entry_id, at in rows}
+    a = attempts.c
+    made = select(a.entry_id, func.min(a.started_at).label("since"), func.count().label("made")).where(
+        a.entry_id.in_(list(entry_ids)), func.coalesce(a.outcome, "") != NOT_BEGUN
+    )
+    rows = connection.execute(made.group_by(a.entry_id))
+    return {row.entry_id: Tries(from_micros(row.since), row.made) for row in rows}
 
 
 def cancel_unsent(connection: Connection, record_ids: Collection[int], code: str, now: datetime) -> list[int]:

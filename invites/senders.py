@@ -14,12 +14,9 @@ from typing import Final
 from msgspec import Struct
 
 from invites.channels.channel import Outcome, Unknown
-from invites.finish import Answer
+from invites.finish import Answer, NotBegun
 from invites.outbox import OutboxEntry
 from patient_records.model import Masked
-
-NOT_BEGUN: Final = "not_begun"
-"""The code of a call that was never made: the daemon stopped, or its lease was running out."""
 
 GATHER: Final = 0.25
 """Seconds for which answers are gathered: an answer waits no longer for its commit, beside calls that take minutes."""
@@ -39,15 +36,13 @@ class Senders:
     def __init__(self, name: str, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"send-{name}")
 
-    def answers(
-        self, calls: Sequence[Call], *, may_begin: Callable[[], bool], otherwise: Outcome
-    ) -> Iterator[list[Answer]]:
+    def answers(self, calls: Sequence[Call], *, may_begin: Callable[[], bool]) -> Iterator[list[Answer]]:
         """Make these calls and give the answers in groups, as they come.
 
-        Calls that could not begin while ``may_begin`` allowed it get the answer ``otherwise``; an exception that
+        Calls that could not begin while ``may_begin`` allowed it are answered :class:`NotBegun`; an exception that
         escapes a provider is Unknown, because nobody can say how far the call had come.
         """
-        pending: set[Future[Answer]] = {self._pool.submit(_answer, call, may_begin, otherwise) for call in calls}
+        pending: set[Future[Answer]] = {self._pool.submit(_answer, call, may_begin) for call in calls}
         while pending:
             done, pending = wait(pending, timeout=GATHER)
             if not done:
@@ -59,8 +54,8 @@ class Senders:
         self._pool.shutdown(wait=True)
 
 
-def _answer(call: Call, may_begin: Callable[[], bool], otherwise: Outcome) -> Answer:
-    outcome = otherwise
+def _answer(call: Call, may_begin: Callable[[], bool]) -> Answer:
+    outcome: Outcome | NotBegun = NotBegun()
     if may_begin():
         try:
             outcome = call.ask()

@@ -34,7 +34,7 @@ from invites.outbox import REQUEST, Move, OutboxEntry, Start
 from invites.prepare import Cleared, Dropped, Prepare, decode_request
 from invites.recipient import reachable
 from invites.record_versions import locked_versions
-from invites.senders import NOT_BEGUN, Call, Senders
+from invites.senders import Call, Senders
 from patient_records.errors import KeyFault, SealBroken
 from patient_records.model import Masked
 from patient_records.unit_of_work import Database
@@ -103,7 +103,7 @@ class Settle:
         """Ask for each entry whether it arrived. *Not sent* may be believed here, so such an entry is queued again."""
         search = self._lane.provider.search
         calls = [Call(entry, entry.attempt, partial(search, entry.reference)) for entry in entries]
-        for group in self._senders.answers(calls, may_begin=may_begin, otherwise=Unknown(NOT_BEGUN)):
+        for group in self._senders.answers(calls, may_begin=may_begin):
             self._finish(group)
 
     def _send_again(self, entries: list[OutboxEntry], may_begin: Callable[[], bool]) -> None:
@@ -117,7 +117,7 @@ class Settle:
         begun = self._mark(repeats)
         send = self._lane.provider.send
         calls = [Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request)) for each in begun]
-        for group in self._senders.answers(calls, may_begin=may_begin, otherwise=Unknown(NOT_BEGUN)):
+        for group in self._senders.answers(calls, may_begin=may_begin):
             self._finish(group)
 
     def _leave_to_a_person(self, codes: dict[int, str]) -> None:

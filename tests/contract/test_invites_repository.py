@@ -10,7 +10,7 @@ from invites import outbox, overview, repository
 from invites.eligibility import Eligible, Ineligible, Reason
 from invites.errors import IllegalTransition
 from invites.invitation import EntryEvent, EntryState
-from invites.outbox import Answered, Move, OutboxEntry, Start
+from invites.outbox import Answered, Move, OutboxEntry, Start, Tries
 from invites.repository import eligibility_row
 from patient_records.model import BirthDate
 from tests.support.people import DEAD, ORGANISATION, House, ScriptedProvider, person
@@ -71,7 +71,7 @@ def test_nothing_is_asked_of_the_database_for_nobody(connection: Connection) -> 
     assert repository.highest_numbers(connection, [], "invitation") == {}
     assert repository.token_times(connection, []) == {}
     assert repository.purposes_of(connection, []) == {}
-    assert outbox.first_attempts(connection, []) == {}
+    assert outbox.tries(connection, []) == {}
     assert outbox.at_attempts(connection, {}) == {}
 
 
@@ -138,7 +138,7 @@ def test_the_fence_knows_the_latest_attempt_only(house: House) -> None:
         assert outbox.at_attempts(connection, {entry.id: 1}) == {entry.id: EntryState.SENDING}
         assert outbox.at_attempts(connection, {entry.id: 0}) == {}
         assert outbox.at_attempts(connection, {entry.id: 2}) == {}
-        assert outbox.first_attempts(connection, [entry.id]) == {entry.id: now}
+        assert outbox.tries(connection, [entry.id]) == {entry.id: Tries(now, 1)}
 
 
 @pytest.mark.parametrize(
