@@ -29,7 +29,7 @@ from starlette.applications import Starlette
 
 from daemon import clockwork, logs, notify
 from daemon.bootstrap import House, build, utc_now
-from daemon.gauges import refresh
+from daemon.gauges import Gauges
 from daemon.pulse import Pulse
 from daemon.settings import Settings
 from hl7_listener.conformance_sampler import ConformanceSampler
@@ -154,13 +154,14 @@ class Supervisor:
 
     async def _beat(self, pulse: Pulse, house: House, ingest: Ingest) -> None:
         """Write the daemon's row again and again: the one write that shows, without any traffic, whether one can be."""
+        gauges = Gauges(house.database, house.metrics)
         while True:
             await asyncio.sleep(BEAT.total_seconds())
             report: dict[str, int | float | str] = {"backlog": ingest.backlog}
             try:
                 await asyncio.to_thread(pulse.beat, utc_now(), report)
                 ingest.healthy = True
-                await asyncio.to_thread(refresh, house)
+                await asyncio.to_thread(gauges.refresh)
             except RecordsError as error:
                 ingest.healthy = False
                 self._log.warning("beat_waits_for_storage", exc_info=error)

@@ -12,15 +12,14 @@ from datetime import date, datetime
 from typing import Final
 
 from msgspec import Struct, field
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from invites import repository
 from invites.eligibility import ELIGIBLE, Eligible, Reason, assess
-from invites.invitation import EntryState
 from invites.legible import legible
 from invites.options import InviteOptions
-from invites.tables import access_tokens, attempts, eligibility, invitations, outbox
-from patient_records.instants import from_micros, maybe_instant
+from invites.tables import LEASED, QUEUED, UNKNOWN, access_tokens, attempts, eligibility, invitations, outbox
+from patient_records.instants import from_micros, maybe_instant, to_micros
 from patient_records.model import PatientRecord
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
@@ -94,20 +93,37 @@ class PersonStory(Struct, frozen=True):
 
 def status(connection: Connection) -> InviteStatus:
     """Count where everybody and everything stands."""
+    unknown = (text(UNKNOWN), outbox.c.due_at.is_(None))
+    live = access_tokens.c.ended_at.is_(None)
+    return InviteStatus(
+        people=people_by_state(connection),
+        entries=entries_by_state(connection),
+        oldest_waiting=_oldest_waiting(connection),
+        for_a_person=connection.scalar(select(func.count()).select_from(outbox).where(*unknown)) or 0,
+        live_pairs=connection.scalar(select(func.count()).select_from(access_tokens).where(live)) or 0,
+    )
+
+
+def entries_by_state(connection: Connection) -> dict[str, dict[str, int]]:
+    """Count outbox entries by channel and state; what there is none of is left out."""
     entries: dict[str, dict[str, int]] = {}
     grouped = select(outbox.c.channel, outbox.c.state, func.count()).group_by(outbox.c.channel, outbox.c.state)
     for channel, state, count in connection.execute(grouped):
         entries.setdefault(channel, {})[state] = count
-    waiting = outbox.c.state.in_([EntryState.QUEUED.value, EntryState.CLAIMED.value, EntryState.SENDING.value])
-    unknown = (outbox.c.state == EntryState.UNKNOWN.value, outbox.c.due_at.is_(None))
-    live = access_tokens.c.ended_at.is_(None)
-    return InviteStatus(
-        people=people_by_state(connection),
-        entries=entries,
-        oldest_waiting=maybe_instant(connection.scalar(select(func.min(outbox.c.created_at)).where(waiting))),
-        for_a_person=connection.scalar(select(func.count()).select_from(outbox).where(*unknown)) or 0,
-        live_pairs=connection.scalar(select(func.count()).select_from(access_tokens).where(live)) or 0,
-    )
+    return entries
+
+
+def longest_due(connection: Connection, now: datetime) -> datetime | None:
+    """Since when the entry is due that is due for longest and not sent; None where nothing is due."""
+    due = (text(QUEUED), outbox.c.due_at <= to_micros(now))
+    return maybe_instant(connection.scalar(select(func.min(outbox.c.due_at)).where(*due)))
+
+
+def _oldest_waiting(connection: Connection) -> datetime | None:
+    """When the oldest entry was made that is neither final nor unknown: by the two indexes that know those."""
+    oldest = select(func.min(outbox.c.created_at))
+    found = [connection.scalar(oldest.where(text(waiting))) for waiting in (QUEUED, LEASED)]
+    return maybe_instant(min((at for at in found if at is not None), default=None))
 
 
 def people_by_state(connection: Connection, organisation: str | None = None) -> dict[str, int]:

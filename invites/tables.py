@@ -107,10 +107,12 @@ outbox: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("final_at", BigInteger),
     Index("outbox_record", "record_id"),
+    Index("outbox_state", "channel", "state"),
     Index("outbox_due", "channel", "due_at", **_only_where(QUEUED)),
     Index("outbox_unknown", "channel", "due_at", **_only_where(UNKNOWN)),
     Index("outbox_leases", "lease_until", **_only_where(LEASED)),
     Index("outbox_expiry", "expires_at", **_only_where(WAITING)),
+    Index("outbox_final", "final_at", **_only_where("final_at IS NOT NULL")),
 )
 """What is to be sent. ``code`` says why the entry is where it is; ``attempt`` counts attempts and is the fence: whoever
 finishes an attempt must name its number. ``sealed_payload`` is the pair, ``sealed_request`` the rendered message of the

@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 from sqlalchemy import Connection
 
-from invites import outbox
+from invites import outbox, overview
 from invites.channels.channel import Settlement, Unknown
 from invites.sweep import SweepReport
 from patient_records.model import BirthDate
@@ -78,6 +78,12 @@ def test_issuing_and_a_lane_read_no_table_from_end_to_end(on_sqlite: House) -> N
         lane.run()
         house.later(timedelta(hours=1))
         assert lane.run().settled > 0
+    assert walks_of_whole_tables(steps) == []
+
+
+def test_status_reads_no_table_of_people_or_entries_from_end_to_end(on_sqlite: House) -> None:
+    with plans_of(on_sqlite.database) as steps, on_sqlite.database.read() as connection:
+        overview.status(connection)
     assert walks_of_whole_tables(steps) == []
 
 

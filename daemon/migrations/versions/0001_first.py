@@ -223,10 +223,12 @@ def _outbox() -> None:
         sa.Column("final_at", sa.BigInteger),
     )
     op.create_index("outbox_record", "outbox", ["record_id"])
+    op.create_index("outbox_state", "outbox", ["channel", "state"])
     op.create_index("outbox_due", "outbox", ["channel", "due_at"], **_only_where("state = 'queued'"))
     op.create_index("outbox_unknown", "outbox", ["channel", "due_at"], **_only_where("state = 'unknown'"))
     op.create_index("outbox_leases", "outbox", ["lease_until"], **_only_where("state IN ('claimed', 'sending')"))
     op.create_index("outbox_expiry", "outbox", ["expires_at"], **_only_where("state IN ('queued', 'unknown')"))
+    op.create_index("outbox_final", "outbox", ["final_at"], **_only_where("final_at IS NOT NULL"))
     op.create_table(
         "attempts",
         sa.Column("entry_id", sa.BigInteger, primary_key=True),
