@@ -332,6 +332,12 @@ def past_expiry(connection: Connection, *, limit: int, now: datetime) -> list[Ou
     return _entries(connection, select(*_COLUMNS).where(*over).order_by(outbox.c.expires_at).limit(limit))
 
 
+def any_final_since(connection: Connection, since: datetime) -> bool:
+    """Whether an entry became final, and so lost its payload, at that time or later."""
+    final = select(outbox.c.id).where(outbox.c.final_at >= to_micros(since))
+    return connection.execute(final.limit(1)).first() is not None
+
+
 def channels_tried(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
     """By which channels each of these records was or is being written to; what was never sent is left out."""
     unsent = [EntryState.CANCELLED.value, EntryState.EXPIRED.value]

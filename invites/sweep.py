@@ -10,7 +10,7 @@ which is nearly every one, only reads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from msgspec import Struct
@@ -46,6 +46,7 @@ class Sweep:
         self._onward = onward
         self._options = options
         self._walk = PolicyWalk(database, records, options)
+        self._log_emptied = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> SweepReport:
         """Do all that is due; ends early, between chunks, when stopping. Raises StorageUnavailable."""
@@ -56,6 +57,8 @@ class Sweep:
         for organisation in self._options.organisations:
             report.looked_at_again += self._come_of_age(organisation, stopping)
             report.looked_at_again += self._walk(organisation, stopping)
+        if not stopping():
+            self._empty_log(report)
         return report
 
     def _until_done(
@@ -77,6 +80,14 @@ class Sweep:
     def _due(self, look: Callable[[Connection, datetime], bool]) -> bool:
         with self._database.read() as connection:
             return look(connection, self._database.now(connection))
+
+    def _empty_log(self, report: SweepReport) -> None:
+        """Let nothing that was shredded since the last time live on in the database's log (SPEC 5.3)."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            shredded = report.pairs > 0 or outbox.any_final_since(connection, self._log_emptied)
+        if shredded and self._database.empty_log():
+            self._log_emptied = now  # as of before: who was committing meanwhile comes next time
 
     def _lapse(self, connection: Connection, now: datetime) -> int:
         return outbox.lapse(connection, limit=CHUNK, now=now)
