@@ -65,11 +65,13 @@ class Issue:
         limit: int | None = None,
         stopping: Callable[[], bool] = lambda: False,
         progress: Callable[[int], None] = lambda _issued: None,
+        pause: Callable[[], None] = lambda: None,
     ) -> IssueReport:
         """Invite everybody who may be invited, or the first ``limit``; ends early, between batches, when stopping.
 
-        ``progress`` hears after each batch how many were invited so far. Raises StorageUnavailable; what was committed
-        before that stays.
+        ``progress`` hears after each batch how many were invited so far; ``pause`` is called after each, too, for those
+        who run beside a daemon in a process of their own. Raises StorageUnavailable; what was committed before that
+        stays.
         """
         report = IssueReport()
         for organisation in self._options.organisations:
@@ -82,6 +84,7 @@ class Issue:
                 after = batch.last
                 _count(report, batch.found.values())
                 progress(report.total)
+                pause()
         return report
 
     def _batch_again(self, organisation: str, after: int, size: int, report: IssueReport) -> _Batch | None:

@@ -4,9 +4,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
+from daemon import bootstrap
+from daemon.commands import invite
 from invites.access_token import lookup, parse, unwrap
 from invites.enqueue import Draft, pair_of
 from invites.issue import IssueReport
@@ -177,3 +180,20 @@ def test_one_record_that_does_not_open_keeps_nobody_else_from_being_invited(hous
     assert house.issue.run().total == 1
     assert house.state(first) == "eligible"
     assert house.state(second) == "invited"
+
+
+def test_a_run_pauses_after_each_batch(house: House) -> None:
+    house.arrive([person(number) for number in range(250)])
+    heard: list[object] = []
+    house.issue.run(progress=heard.append, pause=lambda: heard.append("pause"))
+    assert heard == [100, "pause", 200, "pause", 250, "pause"]
+
+
+def test_the_command_lets_a_daemon_have_its_turn_where_writers_poll(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.arrive([person(number) for number in range(150)])
+    slept: list[float] = []
+    monkeypatch.setattr("daemon.commands.invite.time.sleep", slept.append)
+    assert invite._invite(cast("bootstrap.House", house), None) == {"sms": 150}
+    assert slept == ([invite.PAUSE] * 2 if house.database.dialect == "sqlite" else [])
