@@ -66,10 +66,17 @@ def _table() -> dict[str, str]:
 _CODECS: Final = _table()
 
 
-@lru_cache(maxsize=256)
+_LONGEST_NAME: Final = 64
+
+
 def codec_for(name: str) -> str | None:
     """Name the codec behind a charset's name as table 0211 or a real sender spells it; None for one we do not know."""
-    return _CODECS.get(_key(name[:64]))
+    return _codec_for(name[:_LONGEST_NAME])  # cut here: the whole of MSH-18 must not become a key of the cache
+
+
+@lru_cache(maxsize=256)
+def _codec_for(name: str) -> str | None:
+    return _CODECS.get(_key(name))
 
 
 class Decoded(Masked, Struct, frozen=True):
