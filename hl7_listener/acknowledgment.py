@@ -117,30 +117,32 @@ def acknowledge(
 ) -> bytes:
     """Write an acknowledgment (unframed) of the message with that header.
 
-    ``control_id`` is ours and unique (MSH-10); ``now`` must be aware, for MSH-7 carries its offset; ``text`` is MSA-3.
+    ``control_id`` is ours and unique (MSH-10, of which the last 20 characters count: chapter 2.15.9.10). ``now`` must
+    be aware, for MSH-7 carries its offset; ``text`` is MSA-3.
     Faults become ERR segments from version 2.5 on. Before that ERR is one field of another shape (chapter 2 of 2.3 to
     2.4: segment, sequence, field and code in one composite) which few receivers read and some refuse, so those
     versions are told in MSA-3 alone; so is a message whose version is unknown. Raises ValueError for a naive ``now``.
     """
     delimiters = header.delimiters
     f = delimiters.field
-    level = _level(header.version)
+    level = _level(header.version[:_LONGEST_VERSION])
     answer = (
         f"MSH{f}{delimiters.encoding_characters}{f}{header.receiving_application}{f}{header.receiving_facility}"
         f"{f}{header.sending_application}{f}{header.sending_facility}{f}{_timestamp(now)}{f}{f}"
-        f"{_message_type(header, level)}{f}{control_id}"
+        f"{_message_type(header, level)}{f}{control_id[-_LONGEST_CONTROL_ID:]}"
         f"{f}{_echo(header.processing_field, delimiters.component, _PROCESSING)}"
         f"{f}{_echo(header.version_field, delimiters.component, _VERSION)}"
     )
     if header.charset_field and _names_charsets(header.charset_field, delimiters.repetition):
         answer += f * 6 + header.charset_field
-    answer += f"\rMSA{f}{code.value}{f}{header.control_id}"
-    if text:
-        answer += f + escape(text, delimiters)
-    answer += "\r"
+    rest = f"{f}{escape(text, delimiters)}\r" if text else "\r"
     if faults and level >= _ERR_AS_OF:
-        answer += "".join([_err(fault, delimiters) for fault in faults])
-    return answer.encode(header.charset, "replace")
+        rest += "".join([_err(fault, delimiters) for fault in faults])
+    answer += f"\rMSA{f}{code.value}{f}"
+    charset = header.charset
+    if header.control_bytes:
+        return answer.encode(charset, "replace") + header.control_bytes + rest.encode(charset, "replace")
+    return f"{answer}{header.control_id}{rest}".encode(charset, "replace")
 
 
 _STRUCTURE_AS_OF: Final = (2, 3, 1)  # MSH-9.3 is new in 2.3.1
@@ -149,25 +151,37 @@ _ERR_AS_OF: Final = (2, 5)  # ERR-2 to ERR-4 are new in 2.5
 _UNKNOWN: Final = (2, 3, 1)  # what an empty or odd version is taken for: a structure, and no ERR
 
 
+_LONGEST_ECHO: Final = 64  # what is longer is neither; nor must it stay in memory as the key of a cache
+_LONGEST_CHARSETS: Final = 256
+_LONGEST_VERSION: Final = 16
+_LONGEST_CONTROL_ID: Final = 20  # MSH-10 of 2.5.1; ours is made of a number or of a time
 _PROCESSING: Final = re.compile(r"\w{0,3}\Z")  # table 0103, and what sites add to it
 _VERSION: Final = re.compile(r"(?:v?\d{0,2}(?:\.\w{1,3}){0,3}|\w)\Z", re.IGNORECASE)  # table 0104, and its misspellings
 
 
-@lru_cache(maxsize=64)
 def _echo(field: str, component: str, kind: re.Pattern[str]) -> str:
     """Repeat a field as received, if its first component is of the kind that belongs there."""
+    return _known_echo(field, component, kind) if len(field) <= _LONGEST_ECHO else ""
+
+
+@lru_cache(maxsize=64)
+def _known_echo(field: str, component: str, kind: re.Pattern[str]) -> str:
     return field if kind.match(field.partition(component)[0].strip()) else ""
 
 
-@lru_cache(maxsize=64)
 def _names_charsets(field: str, repetition: str) -> bool:
     """Whether each repetition of MSH-18 is a charset that we know; the answer is written in one of those or in none."""
+    return len(field) <= _LONGEST_CHARSETS and _all_known(field, repetition)
+
+
+@lru_cache(maxsize=64)
+def _all_known(field: str, repetition: str) -> bool:
     return all(not name.strip() or codec_for(name) is not None for name in field.split(repetition))
 
 
 @lru_cache(maxsize=256)
 def _level(version: str) -> tuple[int, ...]:
-    numbers = version[:16].split(".")
+    numbers = version.split(".")
     if numbers[0] != "2" or not all(number.isascii() and number.isdigit() for number in numbers):
         return _UNKNOWN
     return tuple(map(int, numbers))

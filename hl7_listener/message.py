@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from msgspec.structs import replace
+
 from hl7_listener.charset import decode
 from hl7_listener.delimiters import Delimiters, can_delimit
 from hl7_listener.errors import Unreadable
@@ -229,7 +231,7 @@ def read(raw: bytes, *, charset: str | None = None, default_charset: str | None 
     if "\n" in text or text[0] != "M" or _ODD_START.search(text):
         text = _mended(text)
     line = text.partition("\r")[0]
-    header = header_of(line, delimiters_of(line), decoded.charset)
+    header = header_of(line, delimiters_of(line), decoded.charset, data)
     return Message(raw, text, header, charset_guessed=decoded.guessed)
 
 
@@ -269,10 +271,15 @@ def _seams(separator: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _salvaged(data: bytes) -> Header:
-    """Find what an answer can be addressed to, in the first bytes of something that is no message."""
+    """Find what an answer can be addressed to, in the first bytes of something that is no message.
+
+    What asks for silence is left out: nobody whose message could not be read is left without a word (SPEC 3.3).
+    """
     found = _LOST_MSH.search(data, 0, _SALVAGE)
     if found is None:
         return Header()
     line = data[found.start() : found.start() + _SALVAGE].decode("latin-1")
     line = "MSH" + line[3:].partition("\r")[0].partition("\n")[0]
-    return header_of(line, delimiters_of(line), "latin-1")
+    header = header_of(line, delimiters_of(line), "latin-1")
+    code = "" if header.message_code == "ACK" else header.message_code
+    return replace(header, message_code=code, accept_ack="", application_ack="")

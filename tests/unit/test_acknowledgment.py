@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from hl7_listener import acknowledgment, charset
 from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, Location, Severity, acknowledge, due
 from hl7_listener.delimiters import NONE, Delimiters
+from hl7_listener.errors import Unreadable
 from hl7_listener.header import Header
 from hl7_listener.message import read
 
@@ -207,3 +211,85 @@ def test_nulls_blanks_and_odd_values_ask_for_nothing(
 def test_an_acknowledgment_is_never_answered(kind: str) -> None:
     for accept, code, always in product(("", "AL"), (AA, AE, AR), (False, True)):
         assert due(_asking(accept, "AL", kind), code, always=always, both=True) == ()
+
+
+# ---- bounds ----------------------------------------------------------------------------------------------------------
+
+LONG = "9" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("cached", "line"),
+    [
+        (acknowledgment._level, rf"MSH|^~\&|||||||ADT^A28|1|P|2.{LONG}"),
+        (acknowledgment._known_echo, rf"MSH|^~\&|||||||ADT^A28|1|P|2.5^{LONG}"),
+        (acknowledgment._known_echo, rf"MSH|^~\&|||||||ADT^A28|1|P^{LONG}|2.5"),
+        (acknowledgment._all_known, rf"MSH|^~\&|||||||ADT^A28|1|P|2.5||||||{LONG}"),
+        (charset._codec_for, rf"MSH|^~\&|||||||ADT^A28|1|P|2.5||||||{LONG}"),
+    ],
+    ids=["version", "MSH-12", "MSH-11", "MSH-18", "charset"],
+)
+def test_what_a_sender_can_make_long_is_no_key_of_a_cache(
+    cached: Any, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[object] = []
+
+    def spy(*key: object) -> object:
+        keys.extend(key)
+        return cached.__wrapped__(*key)
+
+    monkeypatch.setattr(sys.modules[cached.__module__], cached.__name__, spy)
+    assert LONG.encode() not in acknowledge(header(line), AR, control_id="1", now=NOW).partition(b"\rMSA")[0]
+    assert not [key for key in keys if isinstance(key, str) and len(key) > 256]
+
+
+def test_our_own_control_id_is_no_longer_than_the_standard_has_it() -> None:
+    written = acknowledge(header(), AA, control_id="X" * 5 + "0123456789" * 2, now=NOW)
+    assert written.split(b"|")[9] == b"0123456789" * 2
+
+
+# ---- byte for byte ---------------------------------------------------------------------------------------------------
+
+TWO_SPELLINGS = [
+    ("MS932", b"\xfaD", "an IBM character that cp932 writes otherwise"),
+    ("MS932", b"A\xee\xef", "an NEC selection of the same"),
+    ("ISO IR87", b"\x1b$ACRR9\x1b(B", "kanji by way of the Chinese set"),
+    ("ISO IR87", b"\x1b(JABC\x1b(B", "letters of JIS X 0201, which look like ASCII"),
+    ("ISO IR87", b"AB\x1b", "half an escape sequence"),
+    ("ISO IR87", b"\x1b(JA\x1b(B\x1b", "letters of JIS X 0201 and half an escape sequence"),
+]
+
+
+@pytest.mark.parametrize(("name", "control"), [row[:2] for row in TWO_SPELLINGS], ids=[row[2] for row in TWO_SPELLINGS])
+@pytest.mark.parametrize("end", [b"|P|2.5||||||", b"", b"\rEVN|A28", b"\nEVN|A28", b"\r\nEVN|A28"])
+def test_a_control_id_goes_back_byte_for_byte_although_its_codec_has_two_spellings(
+    name: str, control: bytes, end: bytes
+) -> None:
+    tail = end + (name.encode() if end.endswith(b"||") else b"")
+    line = b"MSH|^~\\&|A|B|C|D|20250101||ADT^A28|" + control + tail + b"\r"
+    written = acknowledge(read(line, default_charset=name).header, AE, control_id="1", now=NOW, text="why")
+    assert written.split(b"\rMSA|")[1] == b"AE|" + control + b"|why\r"
+
+
+def test_where_the_codec_has_one_spelling_nothing_is_looked_up() -> None:
+    for line in (b"MSH|^~\\&|||||||ADT^A28|ABC|P|2.5||||||MS932", "MSH|^~\\&|||||||ADT^A28|é|P|2.5".encode()):
+        assert read(line).header.control_bytes == b""
+
+
+# ---- nulls, and what could not be read -------------------------------------------------------------------------------
+
+
+def test_a_null_in_the_header_is_nothing() -> None:
+    null = '""'
+    read_ = header(rf"MSH|^~\&|A|B|C|D|{null}||{null}^{null}|1|{null}|{null}|{null}||{null}|{null}")
+    assert not any((read_.timestamp, read_.message_code, read_.trigger, read_.sequence, read_.accept_ack))
+    assert not any((read_.processing_id, read_.version, read_.application_ack))
+
+
+@pytest.mark.parametrize("kind", ["ADT^A28", "ACK", "ack^A28"])
+def test_what_could_not_be_read_gets_an_answer_whatever_it_asks_for(kind: str) -> None:
+    for before in (b"x", b"\x01\x02", b"PID|1\r"):
+        with pytest.raises(Unreadable) as raised:
+            read(before + rf"MSH|^~\&|A|B|C|D|2026||{kind}|77|P|2.5|||NE|NE".encode())
+        assert due(raised.value.header, AR) == (AR,)
+        assert acknowledge(raised.value.header, AR, control_id="1", now=NOW).endswith(b"\rMSA|AR|77\r")
