@@ -5,7 +5,8 @@ The path of one person through the files of this room:
 1. A message changes a record: :mod:`~invites.consequences` writes, in the same transaction, whether the person may be
    invited (:mod:`~invites.eligibility` decides, with a reason for everyone) and stops what death, a hold or a new date
    of birth must stop.
-2. The clock (:mod:`~invites.schedule`) ticks: :mod:`~invites.issue` takes the eligible, locks and assesses them again,
+2. The clock (:mod:`~invites.schedule`) ticks, and each job looks whether anything is due (:mod:`~invites.agenda`
+   tells of the outbox) before it writes: :mod:`~invites.issue` takes the eligible, locks and assesses them again,
    and :mod:`~invites.enqueue` makes, in one transaction, the pair (:mod:`~invites.mint`, :mod:`~invites.access_token`),
    the invitation and the entry in the :mod:`~invites.outbox`.
 3. :mod:`~invites.dispatch` takes due entries of one channel all the way: claim, :mod:`~invites.prepare` (re-check and

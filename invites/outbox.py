@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, bindparam, func, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
+from invites import agenda
 from invites.invitation import CANCELLABLE, FINAL, EntryEvent, EntryState, after
-from invites.tables import LEASED, QUEUED, UNKNOWN, WAITING, attempts, outbox
+from invites.tables import QUEUED, UNKNOWN, attempts, outbox
 from patient_records.bulk import BulkInsert
 from patient_records.instants import from_micros, maybe_micros, to_micros
 from patient_records.model import Masked
@@ -154,19 +155,19 @@ class Answered(Struct, frozen=True):
 
 def anything_due(connection: Connection, channel: str, now: datetime) -> bool:
     """Whether :func:`claim` would find anything. To be asked of a reader, so that a lane at rest writes nothing."""
-    return connection.execute(_due(select(outbox.c.id), QUEUED, channel, now).limit(1)).first() is not None
+    return agenda.any_of(connection, agenda.due(select(outbox.c.id), QUEUED, channel, now))
 
 
 def anything_to_settle(connection: Connection, channel: str, now: datetime) -> bool:
     """Whether :func:`claim_unknown` would find anything; for a reader, too."""
-    return connection.execute(_due(select(outbox.c.id), UNKNOWN, channel, now).limit(1)).first() is not None
+    return agenda.any_of(connection, agenda.due(select(outbox.c.id), UNKNOWN, channel, now))
 
 
 def claim(
     connection: Connection, channel: str, owner: str, *, lease: timedelta, limit: int, now: datetime
 ) -> list[OutboxEntry]:
     """Take the lease of up to ``limit`` due entries of a channel, the longest due first. Never waits for others."""
-    entries = _take(connection, _due(select(*_COLUMNS), QUEUED, channel, now).limit(limit))
+    entries = _take(connection, agenda.due(select(*_COLUMNS), QUEUED, channel, now).limit(limit))
     if entries:
         claimed = update(outbox).where(outbox.c.id.in_([entry.id for entry in entries]))
         state = after(EntryState.QUEUED, EntryEvent.CLAIM)
@@ -184,7 +185,7 @@ def claim_unknown(
 
     They stay ``unknown``: should this process die over them, that is still what they are.
     """
-    entries = _take(connection, _due(select(*_COLUMNS), UNKNOWN, channel, now).limit(limit))
+    entries = _take(connection, agenda.due(select(*_COLUMNS), UNKNOWN, channel, now).limit(limit))
     if entries:
         taken = update(outbox).where(outbox.c.id.in_([entry.id for entry in entries]))
         connection.execute(taken.values(due_at=to_micros(now + lease)))
@@ -310,14 +311,9 @@ def cancel_unsent(connection: Connection, record_ids: Collection[int], code: str
     return [row.invitation_id for row in rows if row.invitation_id is not None]
 
 
-def any_lapsed(connection: Connection, now: datetime) -> bool:
-    """Whether :func:`lapse` would find anything; for a reader."""
-    return connection.execute(_lapsed(select(outbox.c.id), now).limit(1)).first() is not None
-
-
 def lapse(connection: Connection, *, limit: int, now: datetime) -> int:
     """Free entries whose lease ran out before they were sent; call those ``unknown`` that were being sent."""
-    lapsed = _take(connection, _lapsed(select(*_COLUMNS), now).limit(limit))
+    lapsed = _take(connection, agenda.lapsed(select(*_COLUMNS), now).limit(limit))
     lost = [entry for entry in lapsed if entry.state is EntryState.SENDING]
     free = [entry for entry in lapsed if entry.state is EntryState.CLAIMED]
     move(connection, [Move(e.id, e.state, EntryEvent.RELEASE, LEASE_LAPSED, now) for e in free], now)
@@ -328,14 +324,7 @@ def lapse(connection: Connection, *, limit: int, now: datetime) -> int:
 
 def past_expiry(connection: Connection, *, limit: int, now: datetime) -> list[OutboxEntry]:
     """Up to ``limit`` entries that wait (queued or unknown) and whose time is over; not locked."""
-    over = (text(WAITING), outbox.c.expires_at <= to_micros(now))
-    return _entries(connection, select(*_COLUMNS).where(*over).order_by(outbox.c.expires_at).limit(limit))
-
-
-def any_final_since(connection: Connection, since: datetime) -> bool:
-    """Whether an entry became final, and so lost its payload, at that time or later."""
-    final = select(outbox.c.id).where(outbox.c.final_at >= to_micros(since))
-    return connection.execute(final.limit(1)).first() is not None
+    return _entries(connection, agenda.expired(select(*_COLUMNS), now).limit(limit))
 
 
 def channels_tried(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
@@ -353,17 +342,6 @@ def channels_tried(connection: Connection, record_ids: Collection[int]) -> dict[
 
 
 _START_EVENT: Final = {EntryState.CLAIMED: EntryEvent.SEND, EntryState.UNKNOWN: EntryEvent.RESEND}
-
-
-def _due(statement: Select[Any], waiting: str, channel: str, now: datetime) -> Select[Any]:
-    """Of a channel what waits and is due, the longest due first; ``waiting`` is the condition of a partial index."""
-    due = statement.where(text(waiting), outbox.c.channel == channel, outbox.c.due_at <= to_micros(now))
-    return due.order_by(outbox.c.due_at)
-
-
-def _lapsed(statement: Select[Any], now: datetime) -> Select[Any]:
-    lapsed = statement.where(text(LEASED), outbox.c.lease_until <= to_micros(now))
-    return lapsed.order_by(outbox.c.lease_until)
 
 
 def _take(connection: Connection, statement: Select[Any]) -> list[OutboxEntry]:

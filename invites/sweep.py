@@ -16,7 +16,7 @@ from functools import partial
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from invites import outbox, repository
+from invites import agenda, outbox, repository
 from invites.consequences import look_again
 from invites.invitation import EntryEvent, EntryState
 from invites.legible import legible
@@ -51,8 +51,8 @@ class Sweep:
     def run(self, stopping: Callable[[], bool] = lambda: False) -> SweepReport:
         """Do all that is due; ends early, between chunks, when stopping. Raises StorageUnavailable."""
         report = SweepReport()
-        report.lapsed = self._until_done(outbox.any_lapsed, self._lapse, stopping)
-        report.entries = self._until_done(_any_past_expiry, self._expire_entries, stopping)
+        report.lapsed = self._until_done(agenda.any_lapsed, self._lapse, stopping)
+        report.entries = self._until_done(agenda.any_expired, self._expire_entries, stopping)
         report.pairs = self._until_done(repository.any_token_over, self._expire_pairs, stopping)
         for organisation in self._options.organisations:
             report.looked_at_again += self._come_of_age(organisation, stopping)
@@ -85,7 +85,7 @@ class Sweep:
         """Let nothing that was shredded since the last time live on in the database's log (SPEC 5.3)."""
         with self._database.read() as connection:
             now = self._database.now(connection)
-            shredded = report.pairs > 0 or outbox.any_final_since(connection, self._log_emptied)
+            shredded = report.pairs > 0 or agenda.any_final_since(connection, self._log_emptied)
         if shredded and self._database.empty_log():
             self._log_emptied = now  # as of before: who was committing meanwhile comes next time
 
@@ -125,10 +125,6 @@ class Sweep:
     def _look_again(self, connection: Connection, ids: list[int], now: datetime) -> None:
         opened = legible(partial(self._records.load, lock=True), connection, ids)
         look_again(connection, [person.record for person in opened.values()], self._options, now)
-
-
-def _any_past_expiry(connection: Connection, now: datetime) -> bool:
-    return bool(outbox.past_expiry(connection, limit=1, now=now))
 
 
 def _expiry(entry: OutboxEntry) -> Move:

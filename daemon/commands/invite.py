@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from daemon.bootstrap import House
 
 PAUSE: Final = 0.02
-"""Seconds between two batches. SQLite's waiters look for the lock after 1, 2, 5, 10, 15, 20, 25 ms, then more seldom: who
-waits for one batch finds a gap of this length. Twenty seconds more for 100,000 people, and no stall of a feed."""
+"""Seconds between two batches. SQLite's waiters look for the lock after 1, 2, 5, 10, 15, 20, 25 ms, then more seldom:
+who waits for one batch finds a gap of this length. Twenty seconds more for 100,000 people, and no stall of a feed."""
 
 
 @click.command("invite", epilog="Example: doorstep invite --dry-run")

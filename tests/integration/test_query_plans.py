@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 from sqlalchemy import Connection
 
-from invites import outbox, overview
+from invites import agenda, outbox, overview
 from invites.channels.channel import Settlement, Unknown
 from invites.sweep import SweepReport
 from patient_records.model import BirthDate
@@ -109,8 +109,8 @@ def test_a_look_at_a_lane_finds_what_the_claim_would(house: House) -> None:
         [entry] = outbox.claim(connection, "sms", "me", lease=LEASE, limit=9, now=now)
         assert not outbox.anything_due(connection, "sms", now)
         outbox.start(connection, [outbox.Start(entry, "scripted", b"")], lease=LEASE, now=now)
-        assert not outbox.any_lapsed(connection, now)
-        assert outbox.any_lapsed(connection, now + LEASE)
+        assert not agenda.any_lapsed(connection, now)
+        assert agenda.any_lapsed(connection, now + LEASE)
         outbox.lapse(connection, limit=9, now=now + LEASE)
         outbox.wait_until(connection, {entry.id: now})
         assert outbox.anything_to_settle(connection, "sms", now)
