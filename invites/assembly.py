@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from invites.access_token import RandomBytes
 from invites.consequences import Consequences
-from invites.dispatch import Dispatch
+from invites.dispatch import CLOSING, Dispatch
 from invites.enqueue import Enqueue
 from invites.finish import Finish
 from invites.issue import Issue
@@ -52,10 +53,11 @@ class Invites(Struct, frozen=True):
             *[Job(DISPATCH + channel, DISPATCH_EVERY, lane.run) for channel, lane in self.lanes.items()],
         ]
 
-    def close(self) -> None:
-        """End the lanes' threads, once the schedule has stopped."""
-        for lane in self.lanes.values():
-            lane.close()
+    def close(self, deadline: float = CLOSING) -> bool:
+        """End the lanes' threads, once the schedule has stopped, within so many seconds; gives whether all ended."""
+        until = time.monotonic() + deadline
+        ended = [lane.close(max(0.0, until - time.monotonic())) for lane in self.lanes.values()]
+        return all(ended)
 
 
 def assemble(

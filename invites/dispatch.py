@@ -20,10 +20,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from msgspec import Struct, field
 
 from invites import outbox
+from invites.answers_kept import AnswersKept
 from invites.channels.channel import OUTCOME_NAMES
 from invites.finish import Answer, Finish, NotBegun
 from invites.invitation import FINAL, EntryEvent, EntryState, after
@@ -37,6 +39,19 @@ from invites.settle import Settle
 from patient_records.ids import IdSource
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
+
+CLOSING: Final = 1.0
+"""Seconds for which a closing lane waits for its provider: the schedule's deadline for calls in hand is over then."""
+
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def awake_or_asleep() -> float:
+    """Seconds of a clock that also runs while the machine is suspended, where there is one: leases run out then, too.
+
+    Source: clock_gettime(2), CLOCK_BOOTTIME.
+    """
+    return time.clock_gettime(_CLOCK)
 
 
 class DispatchReport(Struct):
@@ -68,34 +83,42 @@ class Dispatch:
         onward: Onward,
         finish: Finish,
         ids: IdSource,
-        monotonic: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = awake_or_asleep,
     ) -> None:
         self._database = database
         self._lane = lane
         self._options = options
         self._onward = onward
-        self._finish = finish
         self._ids = ids
-        self._monotonic = monotonic
+        self._elapsed = elapsed
         self._prepare = Prepare(database, records, lane, options)
         self._senders = Senders(lane.channel.kind, options.senders)
-        self._settle = Settle(database, lane, options, prepare=self._prepare, senders=self._senders, finish=finish)
+        self._answers = AnswersKept(finish)
+        self._settle = Settle(
+            database, lane, options, prepare=self._prepare, senders=self._senders, answers=self._answers
+        )
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> DispatchReport:
         """Settle what is unknown, then send all that is due; ends early, between batches, when stopping.
 
-        Raises StorageUnavailable; what was claimed by then is free again once its lease lapses.
+        What a provider said and could not be written down in an earlier run is written first. Raises StorageUnavailable
+        or StorageConflict; what was claimed by then is free again once its lease lapses.
         """
         report = DispatchReport()
-        while not stopping() and (looked_at := self._settle(self._may_begin(stopping))):
+        self._answers.catch_up()
+
+        def ending() -> bool:
+            return stopping() or self._senders.closing
+
+        while not ending() and (looked_at := self._settle(self._may_begin(ending))):
             report.settled += looked_at
-        while not stopping() and self._batch(report, stopping):
+        while not ending() and self._batch(report, ending):
             pass
         return report
 
-    def close(self) -> None:
-        """Wait for the calls that are under way, and end the threads."""
-        self._senders.close()
+    def close(self, deadline: float = CLOSING) -> bool:
+        """Wait at most ``deadline`` seconds for the calls that are under way; gives whether all ended."""
+        return self._senders.close(deadline)
 
     def _batch(self, report: DispatchReport, stopping: Callable[[], bool]) -> bool:
         """Take one batch all the way; gives whether there was one."""
@@ -113,16 +136,24 @@ class Dispatch:
             for each in self._mark(owner, ready, dropped)
         ]
         for group in self._senders.answers(calls, may_begin=may_begin):
-            self._finish(group)
+            self._answers.add(group)
             report.count(group)
+        self._answers.catch_up()
         return bool(entries)
 
     def _may_begin(self, stopping: Callable[[], bool]) -> Callable[[], bool]:
-        """Whether a call may still begin: half of the lease must be left to it, counted from before the claim."""
-        until = self._monotonic() + self._options.lease.total_seconds() / 2
-        return lambda: not stopping() and self._monotonic() < until
+        """Whether a call may still begin: half of the lease must be left to it, counted from before the claim.
+
+        Nor does one begin while answers cannot be written down: then theirs could not be either.
+        """
+        until = self._elapsed() + self._options.lease.total_seconds() / 2
+        return lambda: not stopping() and self._answers.in_step and self._elapsed() < until
 
     def _claim(self, owner: str) -> list[OutboxEntry]:
+        """Claim a batch; a look without a writer finds out first whether there is one."""
+        with self._database.read() as connection:
+            if not outbox.anything_due(connection, self._lane.channel.kind, self._database.now(connection)):
+                return []
         with self._database.begin() as connection:
             return outbox.claim(
                 connection,

@@ -87,16 +87,20 @@ class Finish:
         self._retry = retry
         self._chance = chance
 
-    def __call__(self, answers: Sequence[Answer]) -> None:
+    def __call__(self, answers: Sequence[Answer], unavailable: Callable[[], None] = lambda: None) -> None:
         """Write down these answers and all that follows.
 
         What a provider said is not to be had twice, so a database that cannot take it now is asked again for a while;
-        then StorageUnavailable or StorageConflict is raised, and the attempts are *unknown* once their lease lapses.
+        then StorageUnavailable or StorageConflict is raised, and it is the caller's to keep. ``unavailable`` hears at
+        once of the first time that the storage is away.
         """
         for wait in _PATIENCE:
             try:
                 return self._once(answers)
-            except (StorageConflict, StorageUnavailable):
+            except StorageConflict:
+                self._pause(wait)
+            except StorageUnavailable:
+                unavailable()
                 self._pause(wait)
         return self._once(answers)
 

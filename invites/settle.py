@@ -25,9 +25,9 @@ from typing import Final
 from msgspec import MsgspecError, Struct
 
 from invites import outbox
+from invites.answers_kept import AnswersKept
 from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlement, Unknown
 from invites.eligibility import Reason
-from invites.finish import Finish
 from invites.invitation import EntryEvent, EntryState
 from invites.options import InviteOptions, Lane
 from invites.outbox import REQUEST, Move, OutboxEntry, Start
@@ -65,25 +65,18 @@ class Settle:
         *,
         prepare: Prepare,
         senders: Senders,
-        finish: Finish,
+        answers: AnswersKept,
     ) -> None:
         self._database = database
         self._lane = lane
         self._options = options
         self._prepare = prepare
         self._senders = senders
-        self._finish = finish
+        self._answers = answers
 
     def __call__(self, may_begin: Callable[[], bool]) -> int:
         """Settle a batch of what is due; gives how many entries were looked at. Raises StorageUnavailable."""
-        with self._database.begin() as connection:
-            entries = outbox.claim_unknown(
-                connection,
-                self._lane.channel.kind,
-                lease=self._options.lease,
-                limit=self._options.claim_batch,
-                now=self._database.now(connection),
-            )
+        entries = self._claim()
         mine = [entry for entry in entries if entry.provider == self._lane.provider.name]
         settlement = self._lane.provider.settlement
         if settlement is Settlement.SEARCHABLE:
@@ -92,7 +85,23 @@ class Settle:
             self._send_again(mine, may_begin)
         settled = set() if settlement is Settlement.NEITHER else {entry.id for entry in mine}
         self._list_for_a_person([entry.id for entry in entries if entry.id not in settled])
+        self._answers.catch_up()
         return len(entries)
+
+    def _claim(self) -> list[OutboxEntry]:
+        """Take a batch; a look without a writer finds out first whether there is one."""
+        channel = self._lane.channel.kind
+        with self._database.read() as connection:
+            if not outbox.anything_to_settle(connection, channel, self._database.now(connection)):
+                return []
+        with self._database.begin() as connection:
+            return outbox.claim_unknown(
+                connection,
+                channel,
+                lease=self._options.lease,
+                limit=self._options.claim_batch,
+                now=self._database.now(connection),
+            )
 
     def _list_for_a_person(self, entry_ids: list[int]) -> None:
         if entry_ids:
@@ -104,7 +113,7 @@ class Settle:
         search = self._lane.provider.search
         calls = [Call(entry, entry.attempt, partial(search, entry.reference)) for entry in entries]
         for group in self._senders.answers(calls, may_begin=may_begin):
-            self._finish(group)
+            self._answers.add(group)
 
     def _send_again(self, entries: list[OutboxEntry], may_begin: Callable[[], bool]) -> None:
         """Send the same requests again, under the next attempt number; only *accepted* tells anything new."""
@@ -118,7 +127,7 @@ class Settle:
         send = self._lane.provider.send
         calls = [Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request)) for each in begun]
         for group in self._senders.answers(calls, may_begin=may_begin):
-            self._finish(group)
+            self._answers.add(group)
 
     def _leave_to_a_person(self, codes: dict[int, str]) -> None:
         if codes:
