@@ -1,6 +1,6 @@
 """Gauges that are read from the database: the outbox by state, its oldest due entry, the quarantine.
 
-Counting is a walk of an index, a few tens of milliseconds for a million entries. It is done by a reader, and no more
+Counting is a walk of an index, about a tenth of a second for a million entries. It is done by a reader, and no more
 often than anybody scrapes.
 """
 
