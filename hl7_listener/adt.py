@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, Location
 from hl7_listener.arrival import Ignored, Meaning, Refused, Unanswered
 from hl7_listener.message import NULL, Message, Segment
 from hl7_listener.options import ListenerOptions
 from hl7_listener.sender_profile import ReadIdentifier, SenderProfile, read_identifier
-from hl7_listener.telecom import contact_points
-from hl7_listener.timestamps import instant_of
+from hl7_listener.telecom import MOST_REPETITIONS, contact_points
+from hl7_listener.timestamps import Period, instant_of, period_of
 from patient_records.instants import to_micros
 from patient_records.model import Address, BirthDate, ContactPoint, Identifier, PersonName
 from patient_records.update import ERASED, OMITTED, DeathNews, PatientUpdate, Said
@@ -30,7 +31,12 @@ _MOST_NAMES: Final = 10
 _MOST_ADDRESSES: Final = 10
 _MOST_IDENTIFIERS: Final = 50
 _LONGEST_TEXT: Final = 500
+_LONGEST_RAW: Final = 1000
+"""Characters of one text, as received, that are unescaped: those :data:`_LONGEST_TEXT` that are kept, each escaped."""
+_LONGEST_KIND: Final = 200
 _WHOLE_DATE: Final = 8
+_YEARS_OF_DEATH: Final = range(1850, 2200)
+"""What lies outside is filling: 0001, 9999."""
 
 
 def interpret(message: Message, listener: ListenerOptions, profile: SenderProfile, received_at: datetime) -> Meaning:
@@ -102,11 +108,11 @@ def _update(
         home=_telecom(message, pid, 13, listener.region, findings),
         work=_telecom(message, pid, 14, listener.region, findings),
         language=_said(pid, 15),
-        death=_death(pid),
+        death=_death(pid, listener.timezone, findings),
         publicity=_flag(message, "PD1", 11),
         protection=_flag(message, "PD1", 12),
         vip=_flag(message, "PV1", 16),
-        number_status=status or pid.text(32),
+        number_status=status or _text(pid, 32),
         findings=tuple(dict.fromkeys(findings)),
     )
 
@@ -130,9 +136,13 @@ def _identifiers(
 def _cx(message: Message, text: str, profile: SenderProfile, organisation: str) -> ReadIdentifier | None:
     """One CX (chapter 2A.14): value, assigning authority (its name, else its universal id) and type; None if empty."""
     parts = message.components(text)
-    value = message.unescape(parts[0]).strip()
-    if not value or value == NULL or len(value) > _LONGEST_TEXT:
+    if len(parts[0]) > _LONGEST_TEXT:
         return None
+    value = message.unescape(parts[0]).strip()
+    if not value or value == NULL:
+        return None
+    if any(len(part) > _LONGEST_KIND for part in parts[3:5]):
+        return ReadIdentifier(None)
     authority = ""
     if len(parts) > 3 and parts[3]:  # noqa: PLR2004 (CX.4)
         pieces = message.subcomponents(parts[3])
@@ -176,13 +186,13 @@ def _xad(message: Message, text: str) -> Address:
 def _clean(message: Message, text: str) -> str:
     if not text:
         return text
-    clean = message.unescape(text).strip()[:_LONGEST_TEXT]
+    clean = message.unescape(text, _LONGEST_RAW).strip()[:_LONGEST_TEXT]
     return "" if clean == NULL else clean
 
 
 def _birth(pid: Segment, findings: list[str]) -> Said[BirthDate]:
     """PID-7 with the precision it has. An impossible date is no date: a finding, and what is stored stays."""
-    text = pid.text(7)
+    text = _text(pid, 7)
     if not text:
         return OMITTED
     if text == NULL:
@@ -198,10 +208,16 @@ def _birth(pid: Segment, findings: list[str]) -> Said[BirthDate]:
     return birth
 
 
-def _death(pid: Segment) -> DeathNews | None:
-    """PID-30 and PID-29 (SPEC 3.5): ``Y`` or a date is death; ``N`` or ``""`` with no date takes a report back."""
-    indicator, on = pid.text(30).upper(), pid.text(29)
-    dated = on[:4].isdigit()
+def _death(pid: Segment, zone: ZoneInfo, findings: list[str]) -> DeathNews | None:
+    """PID-30 and PID-29 (SPEC 3.5): ``Y`` or a date is death; ``N`` or ``""`` with no date takes a report back.
+
+    A date is a real one, to the year or better: filling (``0``, ``00000000``, ``99991231``) makes nobody dead.
+    """
+    indicator, on = _text(pid, 30).upper(), _text(pid, 29)
+    at = instant_of(on, zone)
+    dated = at is not None and at.year in _YEARS_OF_DEATH
+    if on and on != NULL and not dated:
+        findings.append("date_unusable:PID-29")
     if indicator in {"Y", "YES", "1"} or dated:
         return DeathNews(dead=True, on=on if dated else "")
     if indicator in {"N", "NO", "0", NULL} or on == NULL:
@@ -212,18 +228,27 @@ def _death(pid: Segment) -> DeathNews | None:
 def _telecom(
     message: Message, pid: Segment, field: int, region: str, findings: list[str]
 ) -> Said[tuple[ContactPoint, ...]]:
+    """PID-13 or PID-14. A slot with codes and no number, or a remark, says nothing: what is stored stays."""
     raw = pid.field(field)
     if raw in {"", NULL}:
         return ERASED if raw else OMITTED
-    repetitions = [message.components(text) for text in pid.repetitions(field)]
-    points, unusable = contact_points(repetitions, region, message.unescape)
-    if unusable:
+    repetitions = [message.components(text) for text in pid.repetitions(field, MOST_REPETITIONS + 1)]
+    contacts = contact_points(repetitions, region, message.unescape)
+    if contacts.unusable:
         findings.append(f"contact_unusable:PID-{field}")
-    return points
+    if contacts.too_many:
+        findings.append(f"too_many_repetitions:PID-{field}")
+    return contacts.points or (ERASED if contacts.erased else OMITTED)
+
+
+def _text(segment: Segment, field: int) -> str:
+    """Give a coded field or a date; the beginning of it as it came, where it is too long to be either."""
+    raw = segment.field(field)
+    return segment.text(field) if len(raw) <= _LONGEST_RAW else raw[:_LONGEST_TEXT]
 
 
 def _said(segment: Segment, field: int) -> Said[str]:
-    text = segment.text(field)[:_LONGEST_TEXT]
+    text = _text(segment, field)[:_LONGEST_TEXT]
     if text == NULL:
         return ERASED
     return text or OMITTED
@@ -238,15 +263,32 @@ def _flag(message: Message, segment_id: str, field: int) -> Said[str]:
 def _event_at(message: Message, listener: ListenerOptions, received_at: datetime, findings: list[str]) -> int:
     """When the event happened: EVN-2, else MSH-7, else the time of receipt (SPEC 3.5, order).
 
-    A clock that runs ahead would make everything that follows look old; so no event is later than its receipt, but for
-    a day of honest confusion about zones.
+    A time to the day or minute means some time in it. It counts as its end, or an event of today would look older than
+    one of this morning; but not as later than the message was made (MSH-7) or received, for by then it had happened.
+
+    No event is later than a day behind its receipt, the day being honest confusion about zones: else a sender's clock
+    that runs ahead once would make all that follows look old. And it is the receipt that is added to, not the receipt
+    itself, so that our own clock, when it is the one that is wrong, takes each event for newer than the last.
     """
+    zone, made_at = listener.timezone, message.header.timestamp
     event = message.segment("EVN")
-    text = (event.text(2) if event else "") or message.header.timestamp
-    at = instant_of(text, listener.timezone) if text and text != NULL else None
-    if at is None:
+    stated = _text(event, 2) if event else ""
+    period, place = period_of(stated, zone), "EVN-2"
+    if period is None:
+        if stated and stated != NULL:
+            findings.append("date_unusable:EVN-2")
+        period, place = period_of(made_at, zone), "MSH-7"
+    if period is None:
         return to_micros(received_at)
-    if at > received_at + _CLOCK_SKEW:
-        findings.append("event_in_future:EVN-2")
-        return to_micros(received_at)
-    return to_micros(at)
+    latest = received_at + _CLOCK_SKEW
+    if period.start > latest:
+        findings.append(f"event_in_future:{place}")
+        return to_micros(latest)
+    return to_micros(period.start if period.start == period.end else _settled(period, made_at, zone, received_at))
+
+
+def _settled(period: Period, made_at: str, zone: ZoneInfo, received_at: datetime) -> datetime:
+    """Give the last instant of a period at which the event can have happened."""
+    made = period_of(made_at, zone)
+    ends = (period.end, received_at, period.end if made is None else made.end)
+    return max(period.start, min(ends))

@@ -56,17 +56,29 @@ def _writing(delimiters: Delimiters) -> dict[int, str]:
     return {ord(character): f"{escape}{name}{escape}" for character, name in names.items()}
 
 
-def unescape(text: str, delimiters: Delimiters, charset: str) -> str:
-    """Undo the escape sequences of a part of a field (component, subcomponent). Never raises."""
+def unescape(text: str, delimiters: Delimiters, charset: str, most: int | None = None) -> str:
+    """Undo the escape sequences of a part of a field (component, subcomponent). Never raises.
+
+    ``most`` is for who wants no more than the beginning: so many characters as received, less a sequence that would be
+    cut. A sequence costs a microsecond, and a megabyte can hold 300,000.
+    """
     if delimiters.escape not in text:
-        return text
+        return text if most is None else text[:most]
     pattern, known = _reading(delimiters)
+    if most is not None and len(text) > most:
+        text = _beginning(text, pattern, most)
+    parts = pattern.split(text)  # text and name by turns; in half the time that a function for each match takes
+    parts[1::2] = [
+        known[name] if name in known else _characters(bytes.fromhex(name[1:]), charset) for name in parts[1::2]
+    ]
+    return "".join(parts)
 
-    def meaning(match: re.Match[str]) -> str:
-        name = match[1]
-        return _characters(bytes.fromhex(name[1:]), charset) if name[0] == "X" else known[name]
 
-    return pattern.sub(meaning, text)
+def _beginning(text: str, pattern: re.Pattern[str], most: int) -> str:
+    for match in pattern.finditer(text, 0, 2 * most):
+        if match.end() > most:
+            return text[: min(match.start(), most)]
+    return text[:most]
 
 
 def _characters(data: bytes, charset: str) -> str:

@@ -180,9 +180,9 @@ class Message(Masked):
         """Split a raw component into raw subcomponents."""
         return self.delimiters.subcomponents(component)
 
-    def unescape(self, text: str) -> str:
-        """Undo the escape sequences in a part that is split no further."""
-        return unescape(text, self.delimiters, self.charset)
+    def unescape(self, text: str, most: int | None = None) -> str:
+        """Undo the escape sequences in a part that is split no further; of a longer text only ``most`` characters."""
+        return unescape(text, self.delimiters, self.charset, most)
 
     def _locate(self, segment_id: str, position: int) -> int:
         """Find where the next segment with that id starts, at ``position`` or behind; -1 if there is none."""

@@ -6,8 +6,9 @@ kept but not believed: what counts as a mobile is its number, whatever slot it c
 
 Numbers become E.164 by ``phonenumbers``, addresses are judged by ``email-validator``. Together they cost more than all
 else on the way to an acknowledgment, so there is a short way for what most of a feed is (a UK number, a plain ASCII
-address); a property test holds the short ways against the libraries. The UK's test range 07700 900000 to 900999
-(Ofcom, numbers for drama use) counts as mobile, so that test feeds behave like real ones.
+address); a property test holds the short ways against the libraries. And what is tried of one field has an end, or a
+field of 20,000 odd addresses would take many seconds. The UK's test range 07700 900000 to 900999 (Ofcom, numbers for
+drama use) counts as mobile, so that test feeds behave like real ones.
 """
 
 from __future__ import annotations
@@ -18,12 +19,19 @@ from typing import Final
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
+from msgspec import Struct
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
-from patient_records.model import EMAIL, LANDLINE, MOBILE, ContactPoint
+from patient_records.model import EMAIL, LANDLINE, MOBILE, ContactPoint, Masked
 
 MOST_POINTS: Final = 20
 """Contact points that are kept of one field: no person has more, and a hostile field must not fill a record."""
+
+MOST_REPETITIONS: Final = 20
+"""Repetitions of one field that are looked at."""
+
+MOST_CANDIDATES: Final = 40
+"""Texts of one field that are tried, usable or not: each may take a library's time."""
 
 _UK_MOBILE: Final = re.compile(r"(?:\+?44|0044|0)(7(?:[1-57-9]\d{8}|624\d{6}))\Z", re.ASCII)
 _UK_OTHER: Final = re.compile(r"(?:\+44|0044|0)([1-3]\d{9})\Z", re.ASCII)
@@ -38,29 +46,62 @@ _TRUNK_ZERO: Final = re.compile(r"^0?(\+44)\(?0\)?")
 _MOBILE_TYPES: Final = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 _LONGEST_EMAIL: Final = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 _LONGEST_NUMBER: Final = 40
+_FOREIGN_PRICE: Final = 8
+"""Candidates that an address with letters beyond ASCII counts as: what IDNA asks of each letter takes its time."""
+_VALUES: Final = (1, 4, 12)  # the components of an XTN that a null erases
 _NULL: Final = '""'
 
 
-def contact_points(
-    repetitions: Sequence[Sequence[str]], region: str, unescape: Callable[[str], str]
-) -> tuple[tuple[ContactPoint, ...], bool]:
+class Contacts(Masked, Struct, frozen=True):
+    """What one field says.
+
+    ``unusable``: something stood there, and a number or address could not be made of it. ``erased``: a null stood where
+    a number or address would. ``too_many``: more repetitions or candidates than are looked at.
+    """
+
+    points: tuple[ContactPoint, ...]
+    unusable: bool = False
+    erased: bool = False
+    too_many: bool = False
+
+
+def contact_points(repetitions: Sequence[Sequence[str]], region: str, unescape: Callable[[str], str]) -> Contacts:
     """All contact points of one field, given the components of each repetition (escaped, as received).
 
-    ``region`` (ISO 3166-1, such as GB) reads national numbers. The flag tells whether something there looked like a
-    number or address and could not be used.
+    ``region`` (ISO 3166-1, such as GB) reads national numbers. No more than :data:`MOST_REPETITIONS` and
+    :data:`MOST_CANDIDATES` are looked at, so that the time has an end whatever the field holds.
     """
     found: dict[tuple[str, str], ContactPoint] = {}
-    unusable = False
-    for components in repetitions:
-        for text in _candidates(components):
-            point = point_of(unescape(text), region, _component(components, 2))
-            if point is None:
-                unusable = True
-            else:
-                found.setdefault((point.kind, point.value), point)
-            if len(found) >= MOST_POINTS:
-                return tuple(found.values()), True
-    return tuple(found.values()), unusable
+    unusable = spoken = erased = False
+    left = MOST_CANDIDATES
+    for components in repetitions[:MOST_REPETITIONS]:
+        spoken = spoken or any(components)
+        erased = erased or any(_raw(components, n) == _NULL for n in _VALUES)
+        for texts in _candidates(components):
+            point = None
+            for raw in texts:
+                text = _unescaped(raw, unescape)
+                left -= _price(text)
+                if left < 0 or len(found) == MOST_POINTS:
+                    return Contacts(tuple(found.values()), unusable, too_many=True)
+                point = point_of(text, region, _component(components, 2))
+                if point is not None:
+                    found.setdefault((point.kind, point.value), point)
+                    break
+            unusable = unusable or point is None
+    unusable = unusable or (spoken and not found and not erased)
+    too_many = len(repetitions) > MOST_REPETITIONS
+    return Contacts(tuple(found.values()), unusable, erased and not (found or unusable), too_many)
+
+
+def _unescaped(text: str, unescape: Callable[[str], str]) -> str:
+    """Undo the escapes of a text that is not too long to be anything: what that costs grows with the text."""
+    return unescape(text) if len(text) <= _LONGEST_EMAIL else text
+
+
+def _price(text: str) -> int:
+    foreign = "@" in text and (not text.isascii() or "xn--" in text.lower())
+    return _FOREIGN_PRICE if foreign and len(text) <= _LONGEST_EMAIL else 1
 
 
 def point_of(text: str, region: str, use: str = "") -> ContactPoint | None:
@@ -117,17 +158,17 @@ def _long_way(bare: str, region: str, use: str) -> ContactPoint | None:
     return ContactPoint(kind, e164, use)
 
 
-def _candidates(components: Sequence[str]) -> list[str]:
-    """The texts of one XTN repetition that may be a number or an address, best first and each once."""
-    texts = [text for text in components if "@" in text]
-    first = _component(components, 1)
-    whole = first if first and "@" not in first and first != _NULL else _component(components, 12)
-    if whole and "@" not in whole:
-        texts.append(whole)
-    elif not whole:
-        pieces = _in_pieces(components)
-        if pieces:
-            texts.append(pieces)
+def _candidates(components: Sequence[str]) -> list[list[str]]:
+    """The texts of one XTN repetition that may be a number or an address.
+
+    Each address stands alone. The places where the one number may be stand together, best first, and the first usable
+    one counts: a placeholder in XTN.1 (``()-``, ``unknown``) must not hide the number in XTN.12 or in XTN.5 to 7.
+    """
+    texts = [[text.strip()] for text in components if "@" in text]
+    places = (_component(components, 1), _component(components, 12), _in_pieces(components))
+    numbers = [text for text in places if text and "@" not in text]
+    if numbers:
+        texts.append(numbers)
     return texts
 
 
@@ -141,5 +182,9 @@ def _in_pieces(components: Sequence[str]) -> str:
 
 
 def _component(components: Sequence[str], number: int) -> str:
-    text = components[number - 1].strip() if len(components) >= number else ""
+    text = _raw(components, number)
     return "" if text == _NULL else text
+
+
+def _raw(components: Sequence[str], number: int) -> str:
+    return components[number - 1].strip() if len(components) >= number else ""

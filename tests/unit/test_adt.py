@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec.structs import replace
 
+from hl7_listener import escapes
 from hl7_listener.acknowledgment import AckCode
 from hl7_listener.adt import interpret
 from hl7_listener.arrival import Ignored, Meaning, Refused, Unanswered
@@ -15,7 +16,7 @@ from hl7_listener.message import read
 from hl7_listener.options import ListenerOptions
 from hl7_listener.sender_profile import SenderProfile
 from patient_records.instants import from_micros
-from patient_records.model import BirthDate, Identifier
+from patient_records.model import BirthDate, ContactPoint, Identifier
 from patient_records.update import ERASED, OMITTED, DeathNews, PatientUpdate
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -39,12 +40,12 @@ def message(  # one keyword for each thing that a test varies
     return f"{header}\r{evn}\r{line}\r{more}".encode()
 
 
-def meaning(raw: bytes, listener: ListenerOptions = LISTENER) -> Meaning:
-    return interpret(read(raw), listener, SenderProfile(), NOW)
+def meaning(raw: bytes, listener: ListenerOptions = LISTENER, received_at: datetime = NOW) -> Meaning:
+    return interpret(read(raw), listener, SenderProfile(), received_at)
 
 
-def update(raw: bytes) -> PatientUpdate:
-    found = meaning(raw)
+def update(raw: bytes, received_at: datetime = NOW) -> PatientUpdate:
+    found = meaning(raw, received_at=received_at)
     assert isinstance(found, PatientUpdate)
     return found
 
@@ -85,12 +86,15 @@ def test_a_refusal_names_its_code(changes: dict[str, str], code: str, fault: str
     assert (found.code, found.faults[0].code) == (code, fault)
 
 
-@pytest.mark.parametrize("version", ["", "2", "2.1", "2.9", "2.5.1", "2.5^GBR"])
+@pytest.mark.parametrize("version", ["", '""', "2", "2.1", "2.9", "2.5.1", "2.5^GBR"])
 def test_any_version_2_passes(version: str) -> None:
     assert update(message(version=version)).event == "A28"
 
 
-@pytest.mark.parametrize(("process", "passes"), [("", True), ("p", True), ("P^T", True), ("T", False), ("D", False)])
+@pytest.mark.parametrize(
+    ("process", "passes"),
+    [("", True), ('""', True), ("p", True), ("P^T", True), ("T", False), ("D", False)],
+)
 def test_processing_ids_are_the_listener_s_and_an_empty_one_is_p(process: str, *, passes: bool) -> None:
     found = meaning(message(process=process), replace(LISTENER, processing_ids=("P",)))
     assert isinstance(found, PatientUpdate if passes else Refused)
@@ -115,20 +119,57 @@ def test_an_acknowledgment_is_not_answered_and_waits_for_nobody() -> None:
         ("EVN||20260601103000", "20260601110000", datetime(2026, 6, 1, 9, 30, tzinfo=UTC)),
         ("EVN|A28|", "20260601110000", datetime(2026, 6, 1, 10, tzinfo=UTC)),
         ("", "20260601110000+0000", datetime(2026, 6, 1, 11, tzinfo=UTC)),
-        ('EVN||""', "20260601110000+0000", NOW),
-        ("EVN||nonsense", "20260601110000", NOW),
+        ('EVN||""', "20260601110000+0000", datetime(2026, 6, 1, 11, tzinfo=UTC)),
+        ("EVN||nonsense", "20260601110000+0000", datetime(2026, 6, 1, 11, tzinfo=UTC)),
+        ("EVN||nonsense", "nonsense", NOW),
         ("", "", NOW),
         ("EVN||20260602110000+0000", "", NOW + timedelta(hours=23)),
-        ("EVN||20280101", "", NOW),
+        ("EVN||20280101", "", NOW + timedelta(days=1)),
     ],
-    ids=["EVN-2", "MSH-7", "no EVN", "null", "nonsense", "neither", "a clock that runs ahead", "the far future"],
+    ids=["EVN-2", "MSH-7", "no EVN", "null", "nonsense", "all nonsense", "neither", "a clock ahead", "the far future"],
 )
 def test_the_event_s_instant_is_evn_2_else_msh_7_else_receipt(evn: str, msh_7: str, at: datetime) -> None:
     assert from_micros(update(message(evn=evn, msh_7=msh_7)).event_at) == at
 
 
-def test_an_event_in_the_far_future_is_a_finding() -> None:
-    assert "event_in_future:EVN-2" in update(message(evn="EVN||20280101")).findings
+@pytest.mark.parametrize(
+    ("evn", "msh_7", "finding"),
+    [
+        ("EVN||20280101", "", "event_in_future:EVN-2"),
+        ("", "20280101", "event_in_future:MSH-7"),
+        ("EVN||nonsense", "20260601", "date_unusable:EVN-2"),
+    ],
+)
+def test_an_odd_time_of_an_event_is_a_finding(evn: str, msh_7: str, finding: str) -> None:
+    assert update(message(evn=evn, msh_7=msh_7)).findings == (finding,)
+
+
+@pytest.mark.parametrize(
+    ("evn", "msh_7", "at"),
+    [
+        ("20260531", "", datetime(2026, 5, 31, 22, 59, 59, 999_999, tzinfo=UTC)),
+        ("20260601", "", NOW),
+        ("20260601", "20260601110000+0000", datetime(2026, 6, 1, 11, tzinfo=UTC)),
+        ("202606011030+0000", "20260601", datetime(2026, 6, 1, 10, 30, 59, 999_999, tzinfo=UTC)),
+        ("20260601+0000", "20260531", datetime(2026, 6, 1, tzinfo=UTC)),
+        ("20260602", "20260601110000+0000", datetime(2026, 6, 1, 23, tzinfo=UTC)),
+    ],
+    ids=["its end", "not behind its receipt", "nor behind its making", "a minute", "made before it", "tomorrow"],
+)
+def test_a_coarse_time_counts_as_its_end_when_it_can_have_been_then(evn: str, msh_7: str, at: datetime) -> None:
+    assert from_micros(update(message(evn=f"EVN||{evn}", msh_7=msh_7)).event_at) == at
+
+
+def test_a_coarse_time_is_not_older_than_a_precise_one_that_came_before() -> None:
+    precise = update(message(evn="EVN||20260601103000"))
+    for coarse in ("20260601", "2026060110", "202606011030"):
+        assert update(message(evn=f"EVN||{coarse}")).event_at >= precise.event_at
+
+
+def test_while_our_clock_is_slow_each_event_is_newer_than_the_last() -> None:
+    slow = [NOW - timedelta(days=50, seconds=seconds) for seconds in (2, 1, 0)]
+    instants = [update(message(evn="EVN||20260601103000"), at).event_at for at in slow]
+    assert instants == sorted(set(instants))
 
 
 # ---- who -------------------------------------------------------------------------------------------------------------
@@ -209,10 +250,62 @@ def test_a_date_of_birth_keeps_its_precision(text: str, digits: str | None, find
         ("", '""', DeathNews(dead=False)),
         ("", "^D", None),
         ("", "", None),
+        ("", "1999", DeathNews(dead=True, on="1999")),
+        ("", "199912", DeathNews(dead=True, on="199912")),
+        ("", "2026-01-01 10:00", DeathNews(dead=True, on="2026-01-01 10:00")),
+        ("", "20260101100000.123+0000", DeathNews(dead=True, on="20260101100000.123+0000")),
     ],
 )
 def test_death(indicator: str, on: str, news: DeathNews | None) -> None:
     assert update(message(f30=indicator, f29=on)).death == news
+
+
+NO_DATES = ["0", "00000000", "1", "19", "0001", "00010101", "1849", "9999", "99991231", "20260230", "²²²²", "?", "U"]
+
+
+@pytest.mark.parametrize("on", [*NO_DATES, "2" * 2000])
+def test_filling_in_the_date_of_death_makes_nobody_dead(on: str) -> None:
+    for indicator, news in (("", None), ("N", DeathNews(dead=False)), ("Y", DeathNews(dead=True))):
+        found = update(message(f29=on, f30=indicator))
+        assert (found.death, found.findings) == (news, ("date_unusable:PID-29",))
+
+
+@pytest.mark.parametrize(
+    ("field", "said", "findings"),
+    [
+        ("^PRN^CP", OMITTED, ("contact_unusable:PID-13",)),
+        ("unknown", OMITTED, ("contact_unusable:PID-13",)),
+        ("^PRN^CP~none", OMITTED, ("contact_unusable:PID-13",)),
+        ("^^~^", OMITTED, ()),
+        ('""^PRN^CP', ERASED, ()),
+        ('""~^PRN^CP', ERASED, ()),
+        ('""~unknown', OMITTED, ("contact_unusable:PID-13",)),
+        ('""~07700900123', (ContactPoint("mobile", "+447700900123"),), ()),
+        ("^PRN^CP~07700900123", (ContactPoint("mobile", "+447700900123"),), ()),
+        ("~" * 30 + "07700900123", OMITTED, ("too_many_repetitions:PID-13",)),
+    ],
+)
+def test_only_a_null_erases_contacts(field: str, said: object, findings: tuple[str, ...]) -> None:
+    found = update(message(f13=field))
+    assert (found.home, found.findings) == (said, findings)
+
+
+def test_of_a_long_text_no_more_is_unescaped_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    unescaped = 0
+
+    def characters(data: bytes, charset: str) -> str:
+        nonlocal unescaped
+        unescaped += len(data)
+        return data.decode(charset)
+
+    monkeypatch.setattr(escapes, "_characters", characters)
+    many = "\\X41\\" * 20_000
+    row = "~".join(["^".join([many] * 7)] * 2)
+    found = update(message(f5=row, f11=row, f13=many, f15=many, f7=many, f29=many, f30=many, f3=f"{many}~1^^^{many}~1"))
+    assert isinstance(found.names, tuple)
+    assert found.names[0].family == "A" * 200
+    assert unescaped <= 28 * 200
+    assert {"identifier_unusable:PID-3", "date_unusable:PID-7", "date_unusable:PID-29"} <= set(found.findings)
 
 
 def test_flags_of_confidentiality_and_the_number_s_status() -> None:
