@@ -3,7 +3,7 @@
 It never refuses because of load: it stops reading, and TCP tells the sender to wait. Reading stops while too many of
 its own messages are unanswered, while its sender does not take its answers, or while the listener's byte budget is
 spent. It ends when the sender has left and is answered, after a frame that is too large, after half a frame that took
-too long, and, unanswered, after a storage failure.
+too long, after a time in which its sender took no answers, and, unanswered, after a storage failure.
 
 A sender whose frame is too large is still writing it when it is refused. Closing at once would reset the connection,
 and with it go answers that the sender has not yet taken from its system. So we say our last word, let it write into
@@ -18,21 +18,22 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, acknowledge, due
-from hl7_listener.adt import interpret
-from hl7_listener.arrival import INTERNAL_ERROR, Arrival, Meaning, Refused, Settled, Unanswered
-from hl7_listener.budget import ByteBudget
-from hl7_listener.errors import Unreadable
-from hl7_listener.framing import Event, Frame, FrameDecoder, Junk, Oversize, encode
-from hl7_listener.header import Header
+from hl7_listener.arrival import Arrival, Settled
+from hl7_listener.budget import ALLOWANCE, ByteBudget
+from hl7_listener.framing import Event, Frame
 from hl7_listener.ingest import Ingest
-from hl7_listener.message import Message, read
-from hl7_listener.options import CLOSE, ListenerOptions
+from hl7_listener.intake import Intake
+from hl7_listener.interpreter import Interpreter
+from hl7_listener.not_stored import not_stored
+from hl7_listener.options import ListenerOptions
 from hl7_listener.sender_profile import SenderProfile
 from hl7_listener.telemetry import Telemetry
 
 MOST_UNANSWERED: Final = 128
 """Messages of one connection that may wait for their answers: enough to fill a commit, few enough to hold."""
+
+PIECE: Final = 1 << 10
+"""Bytes that a piece on its way to the writer is counted for, besides its own: a frame of one byte is not free."""
 
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """A dead peer is found within two minutes, although a quiet one may stay for days."""
@@ -56,16 +57,18 @@ class Connection(asyncio.Protocol):
         on_lost: Callable[[Connection], None],
     ) -> None:
         self._listener = listener
-        self._profile = profile
+        self._interpreter = Interpreter(listener, profile, telemetry)
         self._ingest = ingest
         self._budget = budget
         self._telemetry = telemetry
         self._clock = clock
         self._on_lost = on_lost
-        self._decoder = FrameDecoder(listener.max_frame_bytes)
+        self._intake = Intake(listener.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._taking: asyncio.TimerHandle | None = None
+        self._untaken = 0
         self._unanswered = 0
         self._queued = 0
         self._counted = 0
@@ -73,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._stop_reading = {"answers": False, "writing": False, "budget": False, "closing": False}
         self._paused = False
         self._eof = False
+        self._given_up = False
         self.abandoned = False
 
     # ---- asyncio.Protocol ------------------------------------------------------------------------------------------
@@ -89,93 +93,89 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes in any chunking."""
         self._telemetry.received(self._listener.name, len(data))
-        if self._decoder.spent:
+        if self._intake.spent:
             return
-        self._take(self._decoder.feed(data))
+        self._intake.put(data)
+        self._take_in()
         self._arm_idle()
 
     def eof_received(self) -> bool:
         """The sender will say no more; what it said is still answered (True keeps the writing side open)."""
         self._eof = True
-        self._take(self._decoder.close())
         self._stop_reading["closing"] = True
-        return self._unanswered > 0
+        self._end_of_stream()
+        self._end_if_answered()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The sender is gone, or was sent away."""
         del exc  # a reset is an ordinary end
         closing = self._stop_reading["closing"]
-        for timer in (self._timer, self._idle):
+        self._stop_reading["closing"] = True
+        for timer in (self._timer, self._idle, self._taking):
             if timer is not None:
                 timer.cancel()
-        if not closing:
-            self._take(self._decoder.close())
-        self._budget.forget(self)
         self._transport = None
+        if not closing and not self.abandoned:
+            self._take(self._intake.take(MOST_UNANSWERED))
+            self._take(self._intake.close())
+        self._intake.close()
+        self._budget.forget(self)
         self._count()
         self._telemetry.connected(self._listener.name, -1)
         self._on_lost(self)
 
     def pause_writing(self) -> None:
-        """The sender does not take its answers: then there is no point in more questions."""
+        """The sender does not take its answers: then there is no point in more questions.
+
+        Nor may it keep others waiting for it: it is nobody's turn that it uses, and one deadline on it is closed.
+        """
         self._read_only_if("writing", blocked=True)
+        self._press()
+        self._watch_taking()
 
     def resume_writing(self) -> None:
         """It takes them again."""
-        self._read_only_if("writing", blocked=False)
+        if self._taking is not None and not self._stop_reading["closing"]:
+            self._taking.cancel()
+            self._taking = None
+        self._stop_reading["writing"] = False
+        self._press()
 
     # ---- in ----------------------------------------------------------------------------------------------------------
 
+    def _take_in(self) -> None:
+        """Take in as much of what was read as may wait for answers at a time; the rest stays bytes."""
+        while self._intake.waits and not self._busy:
+            self._take(self._intake.take(MOST_UNANSWERED - self._unanswered))
+        self._settle_down()
+
+    def _end_of_stream(self) -> None:
+        """Take in what is left, as answers make room for it, and then the half of a frame at its end."""
+        self._take_in()
+        if not self._intake.waits and not self._intake.spent:
+            self._take(self._intake.close())
+            self._settle_down()
+
     def _take(self, events: Sequence[Event]) -> None:
-        if self._decoder.skipped != self._skipped:
-            self._telemetry.skipped(self._listener.name, self._decoder.skipped - self._skipped)
-            self._skipped = self._decoder.skipped
+        if self._intake.skipped != self._skipped:
+            self._telemetry.skipped(self._listener.name, self._intake.skipped - self._skipped)
+            self._skipped = self._intake.skipped
         if events:
             now = self._clock()
-            arrivals = [self._arrival(event, now) for event in events]
-            octets = sum(len(arrival.raw) for arrival in arrivals)
+            arrivals = [self._interpreter.arrival(event, now, self) for event in events]
+            octets = sum(len(arrival.raw) for arrival in arrivals) + PIECE * len(arrivals)
             self._unanswered += len(arrivals)
             self._queued += octets
             self._budget.change(queued=octets)
             self._ingest.submit(arrivals)
             if arrivals[-1].last:
                 self._stop_reading["closing"] = True
-        self._watch_frame(restart=bool(events))
+        self._watch_frame(restart=any(isinstance(event, Frame) for event in events))
+
+    def _settle_down(self) -> None:
         self._count()
         self._press()
-
-    def _arrival(self, event: Event, now: datetime) -> Arrival:
-        listener = self._listener
-        if isinstance(event, Frame):
-            try:
-                message = read(event.payload, charset=listener.charset, default_charset=listener.default_charset)
-            except Unreadable as error:
-                return self._made(event, now, error.header, Refused(AckCode.AR, f"unreadable: {error.code}"))
-            return self._made(event, now, message.header, self._meaning(message, now), guessed=message.charset_guessed)
-        if isinstance(event, Oversize):
-            self._telemetry.limited(listener.name, "too_large")
-            return self._made(event, now, _header_of(event.payload), Refused(AckCode.AR, "too large"), last=True)
-        return self._made(event, now, Header(), Unanswered(f"junk: {event.reason}"))
-
-    def _meaning(self, message: Message, now: datetime) -> Meaning:
-        """Say what the message means; one that we fail over is kept for a person, and those behind it go on."""
-        try:
-            return interpret(message, self._listener, self._profile, now)
-        except Exception as error:  # noqa: BLE001 (a fault of ours in one message must not stop the feed)
-            self._telemetry.internal_error(error)
-            return INTERNAL_ERROR
-
-    def _made(
-        self,
-        event: Frame | Junk | Oversize,
-        now: datetime,
-        header: Header,
-        meaning: Meaning,
-        *,
-        guessed: bool = False,
-        last: bool = False,
-    ) -> Arrival:
-        return Arrival(self._listener, now, event.offset, event.payload, header, meaning, self, guessed, last)
 
     # ---- out ---------------------------------------------------------------------------------------------------------
 
@@ -188,32 +188,24 @@ class Connection(asyncio.Protocol):
 
         Where a NAK may not be said, because its sender asked for silence, only a closed connection can tell it.
         """
-        nak = None if isinstance(arrival.meaning, Unanswered) else self._nak(arrival)
+        nak = not_stored(arrival, self._clock())
         self._answered(arrival, nak or b"")
         if nak is None and self._transport is not None:
             self._transport.abort()
 
-    def _nak(self, arrival: Arrival) -> bytes | None:
-        """Write what a sender is told of a message that could not be stored; None: nothing."""
-        policy = self._listener.on_storage_failure
-        if policy == CLOSE:
-            return None
-        codes = due(arrival.header, AckCode(policy), always=self._listener.always_acknowledge)
-        if not codes:
-            return None
-        now = self._clock()
-        answer = acknowledge(
-            arrival.header,
-            codes[0],
-            control_id=f"E{now:%Y%m%d%H%M%S%f}",
-            now=now,
-            text="not stored, send it again",
-            faults=(Fault(FaultCode.APPLICATION_INTERNAL_ERROR),),
-        )
-        return encode(answer)
+    def give_up(self) -> None:
+        """Close after a fault of ours: nobody knows what it was told, so it must ask again."""
+        if not self._given_up:
+            self._given_up = self.abandoned = True
+            queued, self._queued, self._unanswered = self._queued, 0, 0
+            self._budget.change(queued=-queued)
+            self._count()
+            self.abort()
 
     def _answered(self, arrival: Arrival, answer: bytes) -> None:
-        octets = len(arrival.raw)
+        if self._given_up:
+            return
+        octets = len(arrival.raw) + PIECE
         self._unanswered -= 1
         self._queued -= octets
         self._budget.change(queued=-octets)
@@ -224,17 +216,34 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
         if arrival.last:
             self._linger()
-        elif self._stop_reading["closing"] and self._unanswered == 0:
+            return
+        if self._intake.waits and not self._busy:
+            self._end_of_stream() if self._eof else self._take_in()
+        if self._stop_reading["closing"] and self._done:
             self._close()
         else:
             self._press()
 
     # ---- limits ------------------------------------------------------------------------------------------------------
 
+    @property
+    def _busy(self) -> bool:
+        return self._unanswered >= MOST_UNANSWERED or self._queued >= self._listener.max_frame_bytes
+
+    @property
+    def _done(self) -> bool:
+        """Whether all that was read is answered."""
+        return self._unanswered == 0 and not self._intake.waits
+
     def _press(self) -> None:
-        self._stop_reading["budget"] = self._budget.must_wait(self._counted, self)
-        busy = self._unanswered >= MOST_UNANSWERED or self._queued >= self._listener.max_frame_bytes
-        self._read_only_if("answers", blocked=busy)
+        """Read on, or do not. Who would not read in any case waits for no budget, and is in nobody's way there."""
+        waits = False
+        if self._stop_reading["writing"] or self._stop_reading["closing"]:
+            self._budget.forget(self)
+        else:
+            waits = self._budget.must_wait(self._counted, self)
+        self._stop_reading["budget"] = waits
+        self._read_only_if("answers", blocked=self._busy or self._intake.waits)
 
     def resume_for_budget(self) -> None:
         """Read on: there is room again."""
@@ -254,29 +263,64 @@ class Connection(asyncio.Protocol):
 
     def _count(self) -> None:
         """Tell the budget what this connection holds now."""
-        held = self._queued + (self._decoder.buffered if self._transport is not None else 0)
+        held = self._queued + (self._intake.held if self._transport is not None else 0)
         if held != self._counted:
             change, self._counted = held - self._counted, held
             self._budget.change(held=change)
 
     def _watch_frame(self, *, restart: bool) -> None:
-        """Keep one timer for the frame that is being received: for the whole of it, not from byte to byte."""
-        if self._timer is not None and (restart or not self._decoder.in_frame):
+        """Keep one timer for what is being received and not finished: for the whole of it, not from byte to byte.
+
+        Only a whole frame is a new beginning. Junk is none, or a trickle of it would keep half a frame for ever; and a
+        run of junk that is more than anyone may hold is watched like a frame.
+        """
+        watched = self._intake.in_frame or self._intake.unfinished > ALLOWANCE
+        if self._timer is not None and (restart or not watched):
             self._timer.cancel()
             self._timer = None
-        if self._timer is None and self._decoder.in_frame and self._transport is not None:
-            seconds = self._listener.frame_deadline.total_seconds()
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._frame_late)
+        if self._timer is None and watched and self._transport is not None:
+            self._timer = self._later(self._listener.frame_deadline.total_seconds(), self._frame_late)
 
     def _frame_late(self) -> None:
         self._timer = None
-        if self._paused:  # it is we who do not read
+        if self._stop_reading["closing"]:
+            return
+        if self._stop_reading["answers"] or self._stop_reading["budget"]:  # it is we who do not read
             self._watch_frame(restart=False)
             return
         self._telemetry.limited(self._listener.name, "frame_deadline")
-        self._take(self._decoder.close())
+        self._take(self._intake.close())
         self._stop_reading["closing"] = True
+        self._settle_down()
         self._end_if_answered()
+
+    def _watch_taking(self) -> None:
+        """Give the sender one deadline in which to take some of the answers that wait for it."""
+        if self._taking is None and self._transport is not None:
+            self._untaken = self._transport.get_write_buffer_size()
+            self._taking = self._later(self._listener.frame_deadline.total_seconds(), self._not_taken)
+
+    def _not_taken(self) -> None:
+        self._taking = None
+        transport = self._transport
+        if transport is None or transport.get_write_buffer_size() == 0:
+            return
+        if transport.get_write_buffer_size() < self._untaken:
+            self._watch_taking()
+            return
+        self._telemetry.limited(self._listener.name, "answers_not_taken")
+        transport.abort()
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self._guarded, call)
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """Run what a timer calls: one that fails would leave a connection that nothing ends."""
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 (a fault of ours costs this connection, and no more)
+            self._telemetry.internal_error(error)
+            self.give_up()
 
     def _arm_idle(self) -> None:
         timeout = self._listener.idle_timeout
@@ -284,7 +328,7 @@ class Connection(asyncio.Protocol):
             return
         if self._idle is not None:
             self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(timeout.total_seconds(), self._idled)
+        self._idle = self._later(timeout.total_seconds(), self._idled)
 
     def _idled(self) -> None:
         self._idle = None
@@ -299,10 +343,11 @@ class Connection(asyncio.Protocol):
     def drain(self) -> None:
         """Read no more; close as soon as all that was read is answered."""
         self._read_only_if("closing", blocked=True)
+        self._press()
         self._end_if_answered()
 
     def _end_if_answered(self) -> None:
-        if self._unanswered == 0:
+        if self._done:
             self._close()
 
     def _linger(self) -> None:
@@ -315,24 +360,19 @@ class Connection(asyncio.Protocol):
         transport.resume_reading()
         if self._idle is not None:
             self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(_LINGER, self._close)
+        self._idle = self._later(_LINGER, self._close)
 
     def _close(self) -> None:
+        """Close when the last answers are taken; within the deadline for that."""
         if self._transport is not None:
+            if self._transport.get_write_buffer_size():
+                self._watch_taking()
             self._transport.close()
 
     def abort(self) -> None:
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
-
-
-def _header_of(payload: bytes) -> Header:
-    """As much header as the beginning of a message has."""
-    try:
-        return read(payload[:4096]).header
-    except Unreadable as error:
-        return error.header
 
 
 def _keep_alive(sock: socket.socket | None) -> None:

@@ -258,7 +258,7 @@ def test_a_message_that_cannot_even_be_understood_for_a_fault_of_ours_is_kept_to
             raise RecursionError
         return interpret(message, *rest)
 
-    monkeypatch.setattr("hl7_listener.connection.interpret", failing)
+    monkeypatch.setattr("hl7_listener.interpreter.interpret", failing)
     with listening.wire() as wire:
         wire.send(a28(1), a28(2, "POISON"), a28(3))
         assert [msa(wire.receive())[0] for _ in range(3)] == ["AA", "AE", "AA"]

@@ -33,7 +33,7 @@ def test_a_listener_may_say_nak_and_keep_the_connection(sqlite_url: str, policy:
         listening.broken.set()
         wire.send(a28(1), a28(2))
         assert [msa(wire.receive()) for _ in range(2)] == [
-            (policy, f"{number}-A28", "not stored, send it again") for number in (1, 2)
+            (policy, f"{number}-A28", "outcome not known, send it again") for number in (1, 2)
         ]
         listening.broken.clear()
         assert msa(wire.exchange(a28(1)))[0] == "AA"
