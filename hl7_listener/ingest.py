@@ -12,13 +12,19 @@ commit, until as many messages are there as took part in the last round, and nev
 costs of late: nothing is lost with one connection, and much is won with eight (measured in ``benchmarks/``).
 
 *Failure.* When storage fails nothing of the batch is committed and nothing is acknowledged; each listener's
-``on_storage_failure`` decides between a closed connection and a NAK. When one message cannot be processed because of a
-fault of ours, the batch is done again one by one, and that one is kept in quarantine and answered AE.
+``on_storage_failure`` decides between a closed connection and a NAK. Everything else that goes wrong is put down to one
+message: a conflict that does not pass, a sealed value that does not open, a fault of ours. The batch is halved until
+that message is alone, the others are committed, and it is kept in quarantine and answered AE. A closed connection would
+bring it back at once, in the same company, for ever.
+
+*The thread* outlives whatever is raised in it. If a batch is left in an unknown state all the same, its connections are
+given up: their senders send again what they have no answer for, and what was committed is then a duplicate.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -28,11 +34,12 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from hl7_listener.arrival import INTERNAL_ERROR, Arrival, Settled
+from hl7_listener.arrival import INTERNAL_ERROR, Answerable, Arrival, Settled
 from hl7_listener.batch import Batch, Stores
+from hl7_listener.guarded_telemetry import GuardedTelemetry
 from hl7_listener.options import CLOSE
 from hl7_listener.telemetry import Telemetry
-from patient_records.errors import RecordsError, StorageConflict, StorageUnavailable
+from patient_records.errors import RecordsError, SealBroken, StorageConflict, StorageUnavailable
 from patient_records.unit_of_work import Database
 
 MOST_MESSAGES: Final = 256
@@ -41,8 +48,13 @@ MOST_MESSAGES: Final = 256
 MOST_BYTES: Final = 8 << 20
 """Bytes in one commit: a few large messages make a batch, too."""
 
+STUCK: Final = 60.0
+"""Seconds: a transaction that takes longer than any statement may will not come back by itself."""
+
 _LONGEST_WAIT: Final = 0.004
 _ATTEMPTS: Final = 5
+_PAUSE: Final = 0.005
+"""Seconds between attempts, times their number: whom we conflict with must get somewhere first."""
 
 T = TypeVar("T")
 
@@ -53,7 +65,7 @@ class Ingest:
     def __init__(self, database: Database, stores: Stores, telemetry: Telemetry, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._stores = stores
-        self._telemetry = telemetry
+        self._telemetry = GuardedTelemetry(telemetry)
         self._clock = clock
         self._queue: deque[Arrival] = deque()
         self._ready = threading.Condition()
@@ -62,6 +74,7 @@ class Ingest:
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._round = 1  # how many messages took part in the last round: the batch, and who waited behind it
         self._cost = 0.0  # seconds that a commit takes of late
+        self._since: float | None = None  # when the transaction in hand began
         self.healthy = True
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,12 +82,27 @@ class Ingest:
         self._loop = loop
         self._thread.start()
 
-    def stop(self) -> None:
-        """Commit what is queued, then end the thread; blocks until it has ended."""
+    def stop(self, timeout: float | None = None) -> bool:
+        """Commit what is queued, then end the thread; blocks until it has ended, or for ``timeout`` seconds.
+
+        Whether it has ended. If not, it waits for storage; a process that ends all the same loses nothing by that,
+        for what is not committed was not acknowledged.
+        """
         with self._ready:
             self._stopping = True
             self._ready.notify()
-        self._thread.join()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def working(self, patience: float = STUCK) -> bool:
+        """Whether the writer's thread lives, and no transaction of its has taken longer than ``patience`` seconds."""
+        since = self._since
+        return self._thread.is_alive() and (since is None or time.monotonic() - since <= patience)
+
+    def probed(self) -> None:
+        """Hear that the database writes and reads: then it is well, unless it is the thread that is not."""
+        if self.working():
+            self.healthy = True
 
     @property
     def backlog(self) -> int:
@@ -88,23 +116,28 @@ class Ingest:
             self._ready.notify()
 
     def _run(self) -> None:
-        while (batch := self._take()) is not None:
-            self._commit(batch)
+        going = True
+        while going:
+            batch: list[Arrival] = []
+            try:
+                going = self._take(batch)
+                self._commit(batch)
+            except BaseException as error:  # noqa: BLE001 (without this thread nobody would be answered again)
+                self._lost_track(batch, error)
 
-    def _take(self) -> list[Arrival] | None:
-        """What the next commit carries; None at the end."""
+    def _take(self, batch: list[Arrival]) -> bool:
+        """Fill in what the next commit carries; False, and nothing, at the end."""
         with self._ready:
             while not self._queue:
                 if self._stopping:
-                    return None
+                    return False
                 self._ready.wait()
             self._wait_for_the_others()
-            batch: list[Arrival] = []
             octets = 0
             while self._queue and len(batch) < MOST_MESSAGES and octets < MOST_BYTES:
                 batch.append(self._queue.popleft())
                 octets += len(batch[-1].raw)
-            return batch
+            return True
 
     def _wait_for_the_others(self) -> None:
         deadline = time.monotonic() + min(self._cost / 2, _LONGEST_WAIT)
@@ -117,77 +150,116 @@ class Ingest:
     def _commit(self, batch: list[Arrival]) -> None:
         abandoned = [arrival for arrival in batch if arrival.source.abandoned]
         if abandoned:  # its connection closes, and must not go on counting what it handed in
-            self._in_loop(_tell_failed, abandoned)
+            self._in_loop(self._tell_failed, abandoned)
             batch = [arrival for arrival in batch if not arrival.source.abandoned]
         if not batch:
             return
         started = time.perf_counter()
         try:
             settled = self._transact(batch)
-        except (StorageUnavailable, StorageConflict) as error:
+        except StorageUnavailable as error:
             self._fail(batch, error.code)
             return
-        except Exception as error:  # noqa: BLE001 (a fault of ours in one message must not stop the feed)
-            self._one_by_one(batch, error)
+        except Exception as error:  # noqa: BLE001 (whatever one message brings about must not stop the feed)
+            self._single_out(batch, error)
             return
         seconds = time.perf_counter() - started
-        self._deliver(settled)
+        self._deliver(settled, seconds)
         self._cost += (seconds - self._cost) / 8
         self._round = len(batch) + len(self._queue)
-        self.healthy = True
-        self._telemetry.committed(settled, seconds)
 
     def _transact(self, batch: Sequence[Arrival]) -> list[Settled]:
         """One transaction, tried again when another daemon changed the same rows."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self._database.begin() as connection:
-                    return Batch(self._stores, connection, self._clock()).settle(batch)
-            except StorageConflict:
-                if attempt == _ATTEMPTS:
-                    raise
+        try:
+            for attempt in range(1, _ATTEMPTS + 1):
+                self._since = time.monotonic()
+                try:
+                    with self._database.begin() as connection:
+                        return Batch(self._stores, connection, self._clock()).settle(batch)
+                except StorageConflict:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    time.sleep(_PAUSE * attempt)
+        finally:
+            self._since = None
         raise AssertionError("unreachable")
 
-    def _one_by_one(self, batch: Sequence[Arrival], error: Exception) -> None:
+    def _single_out(self, batch: list[Arrival], error: Exception) -> None:
+        """Find the message that the batch failed over, by halves: a few transactions, however many it has."""
         if len(batch) > 1:
-            for arrival in batch:
-                self._commit([arrival])
+            middle = len(batch) // 2
+            self._commit(batch[:middle])
+            self._commit(batch[middle:])
             return
         self._telemetry.internal_error(error)
-        if isinstance(error, RecordsError):
-            self._fail(batch, type(error).__name__)  # a key or a seal: nothing can be promised before it is mended
+        if isinstance(error, RecordsError) and not isinstance(error, SealBroken | StorageConflict):
+            self._fail(batch, type(error).__name__)  # a key: nothing can be promised before it is mended
             return
+        self._keep(batch[0])
+
+    def _keep(self, arrival: Arrival) -> None:
+        """Keep a message that cannot be processed, and touch nothing else with it."""
         try:
-            settled = self._transact([replace(batch[0], meaning=INTERNAL_ERROR)])
-        except Exception as second:  # noqa: BLE001 (not even kept: then it is not answered either)
-            self._telemetry.internal_error(second)
-            self._fail(batch, "internal")
-            return
-        self._deliver(settled)
-        self._telemetry.committed(settled, 0.0)
+            settled = self._transact([replace(arrival, meaning=INTERNAL_ERROR)])
+        except StorageUnavailable as error:
+            self._fail([arrival], error.code)
+        except Exception as error:  # noqa: BLE001 (not even kept: then it is not answered either)
+            self._telemetry.internal_error(error)
+            self._fail([arrival], "internal")
+        else:
+            self._deliver(settled, 0.0)
 
     def _fail(self, batch: Sequence[Arrival], code: str) -> None:
         self.healthy = False
         for arrival in batch:
             if arrival.listener.on_storage_failure == CLOSE:
                 arrival.source.abandoned = True
+        self._in_loop(self._tell_failed, batch)
         self._telemetry.storage_failed(code, len(batch))
-        self._in_loop(_tell_failed, batch)
 
-    def _deliver(self, settled: Sequence[Settled]) -> None:
-        self._in_loop(_tell_settled, settled)
+    def _deliver(self, settled: Sequence[Settled], seconds: float) -> None:
+        self._in_loop(self._tell_settled, settled)
+        self.healthy = True
+        self._telemetry.committed(settled, seconds)
+
+    def _lost_track(self, batch: Sequence[Arrival], error: BaseException) -> None:
+        """Give up the connections of a batch of which nobody knows how far it came."""
+        self.healthy = False
+        for arrival in batch:
+            arrival.source.abandoned = True
+        self._telemetry.internal_error(error)
+        with contextlib.suppress(Exception):
+            self._in_loop(self._tell_given_up, batch)
+
+    # ---- in the event loop -------------------------------------------------------------------------------------------
 
     def _in_loop(self, call: Callable[[Sequence[T]], None], what: Sequence[T]) -> None:
         if self._loop is None:
             raise RuntimeError("the ingest was not started")
         self._loop.call_soon_threadsafe(call, what)
 
+    def _tell_settled(self, settled: Sequence[Settled]) -> None:
+        for one in settled:
+            try:
+                one.arrival.source.settled(one)
+            except Exception as error:  # noqa: BLE001 (a fault in one connection is not the others')
+                self._give_up(one.arrival.source, error)
 
-def _tell_failed(batch: Sequence[Arrival]) -> None:
-    for arrival in batch:
-        arrival.source.failed(arrival)
+    def _tell_failed(self, batch: Sequence[Arrival]) -> None:
+        for arrival in batch:
+            try:
+                arrival.source.failed(arrival)
+            except Exception as error:  # noqa: BLE001 (as above)
+                self._give_up(arrival.source, error)
 
+    def _tell_given_up(self, batch: Sequence[Arrival]) -> None:
+        for arrival in batch:
+            self._give_up(arrival.source, None)
 
-def _tell_settled(settled: Sequence[Settled]) -> None:
-    for one in settled:
-        one.arrival.source.settled(one)
+    def _give_up(self, source: Answerable, error: Exception | None) -> None:
+        if error is not None:
+            self._telemetry.internal_error(error)
+        try:
+            source.give_up()
+        except Exception as second:  # noqa: BLE001 (as above)
+            self._telemetry.internal_error(second)

@@ -10,6 +10,7 @@ from typing import Final
 
 from hl7_listener.budget import ByteBudget
 from hl7_listener.connection import Connection
+from hl7_listener.guarded_telemetry import GuardedTelemetry
 from hl7_listener.ingest import Ingest
 from hl7_listener.options import ListenerOptions
 from hl7_listener.sender_profile import SenderProfile
@@ -27,12 +28,13 @@ class Listener:
     ) -> None:
         self.options = options
         self._ingest = ingest
-        self._telemetry = telemetry
+        self._telemetry = GuardedTelemetry(telemetry)
         self._clock = clock
         self._budget = ByteBudget(options.byte_budget)
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self.draining = False
 
     async def start(self) -> int:
         """Open the port and give its number (any free one for port 0). Raises OSError when it cannot be had."""
@@ -86,6 +88,7 @@ class Listener:
 
     async def drain(self, deadline: timedelta) -> bool:
         """Take no new connection, answer what was read, close; whether all of it ended within the deadline."""
+        self.draining = True
         if self._server is not None:
             self._server.close()
         self._empty.clear()
@@ -120,3 +123,5 @@ class Doorkeeper(asyncio.Protocol):
             return
         transport.set_protocol(self._connection)
         self._connection.connection_made(transport)
+        if self._listener.draining:  # accepted by the system before the port was closed
+            self._connection.drain()

@@ -48,6 +48,9 @@ class _Nobody:
     def failed(self, arrival: Arrival) -> None:
         """Look away."""
 
+    def give_up(self) -> None:
+        """Look away."""
+
     def records_changed(self, connection: Connection, changes: Sequence[RecordChange], now: datetime) -> None:
         """Let invitations be: they have tests of their own."""
 
