@@ -24,6 +24,7 @@ from invites.eligibility import Assessment, Eligible, Reason, assess
 from invites.invitation import EntryState
 from invites.options import InviteOptions
 from invites.reassess import reassess
+from invites.recipient import reachable
 from patient_records.bulk import Row
 from patient_records.model import PatientRecord
 from patient_records.ports import RecordChange
@@ -31,7 +32,9 @@ from patient_records.ports import RecordChange
 NEW_DATE_OF_BIRTH: Final = "new_date_of_birth"
 """Why a pair ended whose challenge has another answer now."""
 
-STOPPING: Final = frozenset(Reason) - {Reason.INVITED, Reason.NO_CONTACT, Reason.NO_DATE_OF_BIRTH, Reason.UNDER_AGE}
+STOPPING: Final = frozenset(Reason) - {
+    Reason.INVITED, Reason.NO_CONTACT, Reason.UNDELIVERABLE, Reason.NO_DATE_OF_BIRTH, Reason.UNDER_AGE,
+}  # fmt: skip
 """Reasons that end what is under way. The others only keep a new invitation from starting."""
 
 
@@ -47,6 +50,7 @@ class Consequences:
         rows: dict[int, Row] = {}
         differing: dict[int, PatientRecord] = {}
         stops: dict[str, set[int]] = defaultdict(set)
+        moved: dict[int, RecordChange] = {}
         for change in changes:
             record = change.after
             if change.before is None:
@@ -58,13 +62,29 @@ class Consequences:
                 stop = _stop(change, was, found)
                 if stop is not None:
                     stops[stop].add(record.id)
+                if _moved(change.before, record):
+                    moved[record.id] = change
                 if stop is not None or _reasons(was) != _reasons(found):
                     differing[record.id] = record
         for reason, ids in stops.items():
             stop_records(connection, ids, reason, now)
         repository.put_eligibility(connection, rows.values())
+        differing |= {id_: moved[id_].after for id_ in _forget_failures(connection, moved)}
         if differing:
             reassess(connection, differing.values(), self._options, now)
+
+
+def _forget_failures(connection: Connection, moved: dict[int, RecordChange]) -> set[int]:
+    """Forget that a channel failed which leads elsewhere now; gives all with failures, to be assessed anew."""
+    failed = repository.failed_invitations(connection, moved)
+    elsewhere = [each.id for each in failed if _leads_elsewhere(moved[each.record_id], each.channel)]
+    repository.forget_failures(connection, elsewhere)
+    return {each.record_id for each in failed}
+
+
+def _leads_elsewhere(change: RecordChange, channel: str) -> bool:
+    before = change.before.demographics if change.before is not None else None
+    return before is None or reachable(before, channel) != reachable(change.after.demographics, channel)
 
 
 def look_again(connection: Connection, records: Iterable[PatientRecord], options: InviteOptions, now: datetime) -> None:
@@ -91,6 +111,12 @@ def stop_records(connection: Connection, record_ids: set[int], reason: str, now:
     repository.end_undelivered(connection, cancelled, EntryState.CANCELLED.value, now)
     repository.end_invitations_of(connection, record_ids, reason, now)
     repository.end_tokens_of(connection, record_ids, reason, now)
+
+
+def _moved(before: PatientRecord, record: PatientRecord) -> bool:
+    """Whether anything changed that says where a message goes."""
+    was, is_now = before.demographics, record.demographics
+    return (was.home, was.work, was.addresses, was.names) != (is_now.home, is_now.work, is_now.addresses, is_now.names)
 
 
 def _alike(before: PatientRecord, record: PatientRecord) -> bool:

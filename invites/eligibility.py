@@ -3,13 +3,15 @@
 Every person has, at any time, either channels by which they may be invited or reasons why not. Reasons stand in a
 fixed order, and the first is *the* reason that counts and lists show. :attr:`Reason.UNDER_AGE` is last on purpose: a
 stored first reason of ``under_age`` then means that nothing else is in the way, and since it is the only one that
-passes by the calendar alone, those people and no others are looked at again each day. All else changes by a message,
-by staff or by the policy, and whoever brings the change has the person assessed anew.
+passes by the calendar alone, those people are looked at again each day, and beside them only those whom no channel
+reached (:attr:`Reason.UNDELIVERABLE`). All else changes by a message, by staff or by the policy, and whoever brings the
+change has the person assessed anew.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import date
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -19,7 +21,7 @@ from msgspec import Struct
 from invites.recipient import usable_channels
 from patient_records.model import Demographics, PatientRecord, Standing
 
-RULES: Final = 1
+RULES: Final = 2
 """The version of the rules below and of what they ask (:mod:`invites.recipient`). Who changes a rule so that somebody
 known already may be assessed differently counts it up: then everybody is looked at again, as under a new policy."""
 
@@ -41,6 +43,7 @@ class Reason(StrEnum):
     CONFIDENTIAL = "confidential"
     NO_DATE_OF_BIRTH = "no_date_of_birth"
     NO_CONTACT = "no_contact"
+    UNDELIVERABLE = "undeliverable"
     UNDER_AGE = "under_age"
 
     @property
@@ -64,6 +67,7 @@ _SENTENCES: Final = {
     Reason.CONFIDENTIAL: "The hospital marked this person as confidential (PD1-11, PD1-12 or PV1-16).",
     Reason.NO_DATE_OF_BIRTH: "No full, real date of birth is known, so nobody could pass the challenge.",
     Reason.NO_CONTACT: "No usable contact for an allowed channel.",
+    Reason.UNDELIVERABLE: "Every usable channel failed; looked at again each day, and when name or contacts change.",
     Reason.UNDER_AGE: "The person has not reached the minimum age.",
 }
 
@@ -132,18 +136,22 @@ class Ineligible(Struct, frozen=True):
 Assessment: TypeAlias = Eligible | Ineligible
 
 
-def assess(record: PatientRecord, policy: Policy, today: date, *, invited: bool) -> Assessment:
+def assess(
+    record: PatientRecord, policy: Policy, today: date, *, invited: bool, failed: Collection[str] = ()
+) -> Assessment:
     """Say whether a person may be invited on that day (of the organisation's calendar), or every reason why not.
 
-    ``invited`` says whether an invitation was issued before; a pair issued over the API alone is none.
+    ``invited`` says whether an invitation was issued before that left the house, or may have, or still may; a pair
+    issued over the API alone is none. ``failed`` are the channels that certainly reached nobody and would not now.
     """
     person = record.demographics
-    channels = usable_channels(person, policy.channels)
+    usable = usable_channels(person, policy.channels)
+    channels = tuple([channel for channel in usable if channel not in failed]) if failed else usable
     reasons = [
         *_final_reasons(record.standing, person),
         *([Reason.INVITED] if invited else ()),
         *_decided_reasons(record, policy),
-        *_lacking_reasons(person, policy, today, channels),
+        *_lacking_reasons(person, policy, today, usable, channels),
     ]
     return Ineligible(tuple(reasons)) if reasons else Eligible(channels)
 
@@ -188,14 +196,18 @@ def _decided_reasons(record: PatientRecord, policy: Policy) -> list[Reason]:
     return reasons
 
 
-def _lacking_reasons(person: Demographics, policy: Policy, today: date, channels: tuple[str, ...]) -> list[Reason]:
-    """What is missing yet: a date of birth, a contact, or years."""
+def _lacking_reasons(
+    person: Demographics, policy: Policy, today: date, usable: tuple[str, ...], channels: tuple[str, ...]
+) -> list[Reason]:
+    """What is missing yet: a date of birth, a contact, one that did not fail, or years."""
     reasons = []
     born = person.birth.full if person.birth is not None else None
     if born is None:
         reasons.append(Reason.NO_DATE_OF_BIRTH)
-    if not channels:
+    if not usable:
         reasons.append(Reason.NO_CONTACT)
+    elif not channels:
+        reasons.append(Reason.UNDELIVERABLE)
     if born is not None and age_on(today, born) < policy.minimum_age:
         reasons.append(Reason.UNDER_AGE)
     return reasons

@@ -9,9 +9,11 @@ records that another holds; on SQLite they take turns; and the business key refu
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from msgspec import Struct, field
@@ -23,6 +25,7 @@ from invites.enqueue import Draft, Enqueue
 from invites.invitation import FIRST
 from invites.legible import legible
 from invites.options import InviteOptions
+from invites.reassess import reassess
 from patient_records.errors import StorageConflict
 from patient_records.repository import OpenRecord, Records
 from patient_records.unit_of_work import Database
@@ -75,6 +78,7 @@ class Issue:
         """
         report = IssueReport()
         for organisation in self._options.organisations:
+            self._give_another_chance(organisation, stopping)
             after = 0
             while not stopping():
                 size = min(self._options.issue_batch, (limit - report.total) if limit is not None else 1 << 30)
@@ -86,6 +90,21 @@ class Issue:
                 progress(report.total)
                 pause()
         return report
+
+    def _give_another_chance(self, organisation: str, stopping: Callable[[], bool]) -> None:
+        """Look, once a day, at those whom no channel reached: what failed by an outage may work again."""
+        last = 0
+        while not stopping():
+            with self._database.read() as connection:
+                today = self._options.today(self._database.now(connection))
+                page = repository.undeliverable_page(connection, organisation, today, last, self._options.issue_batch)
+            if not page:
+                break
+            last = page[-1]
+            with contextlib.suppress(StorageConflict), self._database.begin() as connection:
+                opened = legible(partial(self._records.load, lock=True), connection, page)
+                people = [person.record for person in opened.values()]
+                reassess(connection, people, self._options, self._database.now(connection))
 
     def _batch_again(self, organisation: str, after: int, size: int, report: IssueReport) -> _Batch | None:
         """Do a batch, and again while it conflicts; a batch that always does is passed over until the next run."""
@@ -113,9 +132,12 @@ class Issue:
         today = self._options.today(now)
         people = [opened[id_] for id_ in sorted(opened)]
         invited = repository.invited_among(connection, opened)  # under the lock: another daemon may have been quicker
+        failed = repository.failed_channels(connection, opened, now)
         found = {
-            person.record.id: assess(person.record, self._options.policy, today, invited=person.record.id in invited)
-            for person in people
+            id_: assess(
+                opened[id_].record, self._options.policy, today, invited=id_ in invited, failed=failed.get(id_, ())
+            )
+            for id_ in sorted(opened)
         }
         drafts = self._drafts(connection, people, found)
         self._enqueue(connection, drafts, now)

@@ -3,7 +3,8 @@
 A pair that was certainly never sent is known to nobody, so ending it takes nothing from anybody. Two kinds of ending:
 
 * the channel failed (*refused*, *given up*): the next channel gets a new invitation with a pair of its own, in the same
-  transaction, if the person is eligible still and a channel is left that was not tried;
+  transaction, if the person is eligible still and a channel is left that did not fail; if none is, the person is
+  *undeliverable*, which ends when one of their channels leads elsewhere, or when one that was given up has rested;
 * the time or the person changed (*cancelled*, *expired*): it is as if there had been no invitation, and the person is
   assessed anew; once what stood in the way is gone, the next run invites them.
 
@@ -69,7 +70,7 @@ class Onward:
         drafts = self._next_drafts(connection, failed, people, now)
         if drafts:
             self._enqueue(connection, drafts, now)
-        gone = {each.entry.record_id for each in ended if each.state not in _CHANNEL_FAILED}
+        gone = {each.entry.record_id for each in ended} - {draft.opened.record.id for draft in drafts}
         if gone:
             reassess(connection, [people[id_].record for id_ in sorted(gone) if id_ in people], self._options, now)
         return len(drafts)
@@ -85,13 +86,17 @@ class Onward:
         if not failed:
             return []
         ids = {entry.record_id for entry in failed}
-        tried = outbox.channels_tried(connection, ids)
+        tried, failing = outbox.channels_tried(connection, ids), repository.failed_channels(connection, ids, now)
         purposes = repository.purposes_of(connection, [e.invitation_id for e in failed if e.invitation_id is not None])
         numbers = {purpose: repository.highest_numbers(connection, ids, purpose) for purpose in set(purposes.values())}
         drafts = []
         for entry in failed:
             person, purpose = people.get(entry.record_id), purposes.get(entry.invitation_id or 0)
-            channel = self._next_channel(person, tried[entry.record_id], now) if person and purpose else None
+            channel = (
+                self._next_channel(person, tried[entry.record_id] | failing.get(entry.record_id, set()), now)
+                if person and purpose
+                else None
+            )
             if person is not None and purpose is not None and channel is not None:
                 drafts.append(Draft(person, channel, purpose, numbers[purpose].get(entry.record_id, 0) + 1))
         return drafts

@@ -328,8 +328,8 @@ def past_expiry(connection: Connection, *, limit: int, now: datetime) -> list[Ou
 
 
 def channels_tried(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
-    """By which channels each of these records was or is being written to; what was never sent is left out."""
-    unsent = [EntryState.CANCELLED.value, EntryState.EXPIRED.value]
+    """By which channels each of these records was or is being written to; what ended unsent is left out."""
+    unsent = [state.value for state in FINAL - {EntryState.ACCEPTED}]
     rows = connection.execute(
         select(outbox.c.record_id, outbox.c.channel).where(
             outbox.c.record_id.in_(list(record_ids)), outbox.c.state.not_in(unsent)

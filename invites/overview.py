@@ -141,8 +141,8 @@ def forecast(database: Database, records: Records, options: InviteOptions) -> Fo
         with database.read() as connection:
             states = people_by_state(connection, organisation)
         found.why_not.update({state: count for state, count in states.items() if state != ELIGIBLE})
-        for person, today in _eligible(database, records, options, organisation):
-            said = assess(person, options.policy, today, invited=False)
+        for person, failed, today in _eligible(database, records, options, organisation):
+            said = assess(person, options.policy, today, invited=False, failed=failed)
             if isinstance(said, Eligible):
                 found.by_channel[said.channels[0]] += 1
             else:
@@ -152,19 +152,21 @@ def forecast(database: Database, records: Records, options: InviteOptions) -> Fo
 
 def _eligible(
     database: Database, records: Records, options: InviteOptions, organisation: str
-) -> Iterator[tuple[PatientRecord, date]]:
-    """Open everybody who is down as eligible, a page to a snapshot; with each the day as of which it was read."""
+) -> Iterator[tuple[PatientRecord, set[str], date]]:
+    """Open everybody who is down as eligible, a page to a snapshot; with each what failed, and the day of the look."""
     last = 0
     while True:
         with database.read() as connection:
-            today = options.today(database.now(connection))
+            now = database.now(connection)
+            today = options.today(now)
             ids = repository.eligible_page(connection, organisation, last, _PAGE)
             opened = legible(records.load, connection, ids)
+            failed = repository.failed_channels(connection, ids, now)
         if not ids:
             return
         last = ids[-1]
         for person in opened.values():
-            yield person.record, today
+            yield person.record, failed.get(person.record.id, set()), today
 
 
 def explain(connection: Connection, record_id: int) -> PersonStory:

@@ -19,8 +19,12 @@ def reassess(
     """Assess these records as of now and store what was found; each record once, and in the caller's transaction."""
     by_id = {record.id: record for record in records}
     invited = repository.invited_among(connection, by_id)
+    failed = repository.failed_channels(connection, by_id, now)
     today = options.today(now)
-    found = {id_: assess(record, options.policy, today, invited=id_ in invited) for id_, record in by_id.items()}
+    found = {
+        id_: assess(record, options.policy, today, invited=id_ in invited, failed=failed.get(id_, ()))
+        for id_, record in by_id.items()
+    }
     rows = [repository.eligibility_row(id_, by_id[id_].organisation, said, today) for id_, said in found.items()]
     repository.put_eligibility(connection, rows)
     return found

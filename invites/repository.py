@@ -7,15 +7,15 @@ own, :mod:`invites.outbox`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, func, select, text, tuple_, update
 
-from invites.eligibility import ELIGIBLE, Assessment, Ineligible
+from invites.eligibility import ELIGIBLE, Assessment, Ineligible, Reason
 from invites.invitation import EntryState
-from invites.tables import UNDER_AGE, access_tokens, eligibility, invitations, policy_walks
+from invites.tables import UNDER_AGE, access_tokens, eligibility, invitations, outbox, policy_walks
 from patient_records.bulk import BulkInsert, Row
 from patient_records.instants import from_micros, to_micros
 from patient_records.tables import patient_records
@@ -66,13 +66,31 @@ _REASONS: Final = select(eligibility.c.record_id, eligibility.c.reasons).where(
 UNSENT: Final = (EntryState.CANCELLED.value, EntryState.EXPIRED.value)
 """Why an invitation may have ended that never left the house: it is as if there had been none (SPEC 5.1)."""
 
+FAILED: Final = (EntryState.REFUSED.value, EntryState.GIVEN_UP.value)
+"""Why an invitation may have ended whose channel certainly reached nobody. It counts against that channel only: a
+refused one until the person can be reached elsewhere by it, a given up one for :data:`REST`."""
+
+NEW_CONTACT: Final = "new_contact"
+"""What stands in place of those once the channel leads elsewhere: the failure says nothing of the new address."""
+
+REST: Final = timedelta(days=1)
+"""How long a channel rests that was given up: an outage passes, and until then others do not wait in vain."""
+
 _INVITED: Final = (
     select(invitations.c.record_id)
     .where(
         invitations.c.record_id.in_(bindparam("ids", expanding=True)),
-        func.coalesce(invitations.c.end_reason, "").not_in(UNSENT),
+        func.coalesce(invitations.c.end_reason, "").not_in((*UNSENT, *FAILED, NEW_CONTACT)),
     )
     .distinct()
+)
+
+_FAILED: Final = (
+    select(
+        invitations.c.id, invitations.c.record_id, outbox.c.channel, invitations.c.end_reason, invitations.c.ended_at
+    )
+    .join(outbox, (outbox.c.record_id == invitations.c.record_id) & (outbox.c.invitation_id == invitations.c.id))
+    .where(invitations.c.record_id.in_(bindparam("ids", expanding=True)), invitations.c.end_reason.in_(FAILED))
 )
 
 _NUMBERS: Final = (
@@ -102,6 +120,15 @@ _WALK: Final = BulkInsert(
     key=("organisation", "policy"),
     update=("begun_at", "through", "finished_at"),
 )
+
+
+class FailedInvitation(Struct, frozen=True):
+    """An invitation that certainly reached nobody because its channel failed: refused, or given up at that time."""
+
+    id: int
+    record_id: int
+    channel: str
+    given_up_at: datetime | None
 
 
 class TokenTimes(Struct, frozen=True):
@@ -141,9 +168,45 @@ def under_age_page(
     return [(row.assessed_on, row.record_id) for row in rows]
 
 
+def undeliverable_page(connection: Connection, organisation: str, today: date, after: int, size: int) -> list[int]:
+    """The next records, in the order of ids, that no channel reached when last looked at, before today."""
+    page = {"state": Reason.UNDELIVERABLE.value, "organisation": organisation, "after": after, "size": size}
+    return list(connection.scalars(_PAGE.where(eligibility.c.assessed_on < today.isoformat()), page))
+
+
 def invited_among(connection: Connection, ids: Collection[int]) -> set[int]:
-    """Those of these records that were invited: an invitation that was cancelled or expired unsent is none."""
+    """Those of these records that were invited: an invitation that certainly reached nobody is none."""
     return set(connection.scalars(_INVITED, {"ids": list(ids)})) if ids else set()
+
+
+def failed_invitations(connection: Connection, ids: Collection[int]) -> list[FailedInvitation]:
+    """The invitations of these records whose channel failed, where it still leads to the same address."""
+    if not ids:
+        return []
+    return [
+        FailedInvitation(
+            row.id,
+            row.record_id,
+            row.channel,
+            from_micros(row.ended_at) if row.end_reason == EntryState.GIVEN_UP.value else None,
+        )
+        for row in connection.execute(_FAILED, {"ids": list(ids)})
+    ]
+
+
+def failed_channels(connection: Connection, ids: Collection[int], now: datetime) -> dict[int, set[str]]:
+    """By which channels not to try each of these records now; those without such a channel are left out."""
+    channels: dict[int, set[str]] = {}
+    for failed in failed_invitations(connection, ids):
+        if failed.given_up_at is None or failed.given_up_at + REST > now:
+            channels.setdefault(failed.record_id, set()).add(failed.channel)
+    return channels
+
+
+def forget_failures(connection: Connection, ids: Collection[int]) -> None:
+    """Note of these failed invitations that their channel leads elsewhere now."""
+    if ids:
+        connection.execute(update(invitations).where(invitations.c.id.in_(list(ids))).values(end_reason=NEW_CONTACT))
 
 
 def highest_numbers(connection: Connection, ids: Collection[int], purpose: str) -> dict[int, int]:

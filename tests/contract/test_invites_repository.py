@@ -75,7 +75,13 @@ def test_nothing_is_asked_of_the_database_for_nobody(connection: Connection) -> 
     assert outbox.at_attempts(connection, {}) == {}
 
 
-@pytest.mark.parametrize(("reason", "counts"), [("cancelled", False), ("expired", False), ("refused", True)])
+@pytest.mark.parametrize(
+    ("reason", "counts"),
+    [
+        ("cancelled", False), ("expired", False), ("refused", False), ("given_up", False), ("new_contact", False),
+        ("pair_expired", True), ("deceased", True),
+    ],
+)  # fmt: skip
 def test_an_invitation_that_never_left_does_not_count(house: House, reason: str, *, counts: bool) -> None:
     [record_id] = house.arrive([person()])
     house.issue.run()

@@ -110,7 +110,7 @@ def test_refused_goes_through_the_channels_and_ends(house: House) -> None:
         ("email", "refused"),
         ("letter", "refused"),
     ]
-    assert house.state(record_id) == "invited"
+    assert house.state(record_id) == "undeliverable"
     assert {row["end_reason"] for row in house.rows("invitations")} == {"refused"}
     assert house.issue.run().total == 0
 

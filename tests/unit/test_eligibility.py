@@ -110,7 +110,17 @@ def test_all_reasons_are_told_in_the_order_of_their_weight() -> None:
     policy = Policy(excluded_organisations=frozenset({"RX1"}), excluded_senders=frozenset({"PAS|RX1"}))
     said = assess(record(everything, **standing), policy, TODAY, invited=True)
     assert isinstance(said, Ineligible)
-    assert said.reasons == tuple(reason for reason in Reason if reason is not Reason.NO_DATE_OF_BIRTH)
+    assert said.reasons == tuple(
+        reason for reason in Reason if reason not in (Reason.NO_DATE_OF_BIRTH, Reason.UNDELIVERABLE)
+    )
+
+
+def test_a_channel_that_failed_is_none_and_when_all_did_the_person_is_undeliverable() -> None:
+    assert assess(record(), POLICY, TODAY, invited=False, failed={"sms"}) == Eligible(("email", "letter"))
+    said = assess(record(), POLICY, TODAY, invited=False, failed={"sms", "email", "letter"})
+    assert said == Ineligible((Reason.UNDELIVERABLE,))
+    nowhere = record(person(home=(), addresses=()))
+    assert assess(nowhere, POLICY, TODAY, invited=False, failed={"sms"}) == Ineligible((Reason.NO_CONTACT,))
 
 
 def test_under_age_comes_last_so_that_as_a_state_it_stands_alone() -> None:
