@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -37,7 +38,8 @@ class Senders:
         self.gate.set()
         self._finishing = threading.Event()
         self._lock = threading.Lock()
-        self._lanes = [threading.Thread(target=self._lane, args=(seed, lane)) for lane in range(connections)]
+        lanes = range(connections)
+        self._lanes = [threading.Thread(target=self._lane, args=(seed, lane), daemon=True) for lane in lanes]
 
     def __enter__(self) -> Self:
         for lane in self._lanes:
@@ -53,8 +55,9 @@ class Senders:
         """Begin with nobody new, and wait until everything is acknowledged."""
         self.gate.set()
         self._finishing.set()
+        limit = time.monotonic() + SAFETY
         for lane in self._lanes:
-            lane.join(SAFETY)
+            lane.join(max(0, limit - time.monotonic()))
         assert not any(lane.is_alive() for lane in self._lanes), "a sender still waits for an acknowledgment"
 
     @property
