@@ -155,8 +155,10 @@ _LONGEST_ECHO: Final = 64  # what is longer is neither; nor must it stay in memo
 _LONGEST_CHARSETS: Final = 256
 _LONGEST_VERSION: Final = 16
 _LONGEST_CONTROL_ID: Final = 20  # MSH-10 of 2.5.1; ours is made of a number or of a time
-_PROCESSING: Final = re.compile(r"\w{0,3}\Z")  # table 0103, and what sites add to it
-_VERSION: Final = re.compile(r"(?:v?\d{0,2}(?:\.\w{1,3}){0,3}|\w)\Z", re.IGNORECASE)  # table 0104, and its misspellings
+_PROCESSING: Final = re.compile(r'(?:\w{0,3}|"")\Z')  # table 0103, what sites add to it, and a null
+_VERSION: Final = re.compile(
+    r'(?:v?\d{0,2}(?:\.\w{1,3}){0,3}|\w|"")\Z', re.IGNORECASE
+)  # table 0104, and its misspellings
 
 
 def _echo(field: str, component: str, kind: re.Pattern[str]) -> str:

@@ -18,6 +18,7 @@ from typing import Final
 
 from hl7_listener.delimiters import NONE, Delimiters
 
+_LONGEST_SEQUENCE: Final = 64  # that anybody would cut from the beginning of a text; most have five characters
 _CONTROLS: Final = {"\r": "X0D", "\n": ".br", "\x0b": "X0B", "\x1c": "X1C", "\0": "X00"}
 
 
@@ -75,7 +76,7 @@ def unescape(text: str, delimiters: Delimiters, charset: str, most: int | None =
 
 
 def _beginning(text: str, pattern: re.Pattern[str], most: int) -> str:
-    for match in pattern.finditer(text, 0, 2 * most):
+    for match in pattern.finditer(text, 0, 2 * most + _LONGEST_SEQUENCE):
         if match.end() > most:
             return text[: min(match.start(), most)]
     return text[:most]

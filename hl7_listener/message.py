@@ -45,6 +45,7 @@ _BEHIND: Final = b" \t\r\n\0\x0b\x1c"
 _BEFORE: Final = _BEHIND + b"\xef\xbb\xbf"  # and the BOM; behind the message these bytes are letters
 _FIRST_FIELDS: Final = 64  # more than any segment of 2.9 has: one split does for all of them
 _ODD_START: Final = re.compile("\r(?:[ \t\0\x0b\x1c\ufeff]|[A-Z0-9]{0,2}[a-z])")
+_MOST_MENDED: Final = 10_000  # segment ids in lower case or behind blanks; a megabyte has room for 200,000
 _LOST_MSH: Final = re.compile(rb"MSH(?=[!-/:-@\[-`{-~])", re.IGNORECASE)
 _SALVAGE: Final = 4096  # bytes in which a lost MSH is looked for
 
@@ -253,7 +254,7 @@ def _mended(text: str) -> str:
     ends, starts = _seams(text[3])
     if "\n" in text:
         text = ends.sub("\r", _without_neighbours(text)) if "\r" in text else text.replace("\n", "\r")
-    return text[:3].upper() + starts.sub(lambda match: "\r" + match[1].upper(), text[3:])
+    return text[:3].upper() + starts.sub(lambda match: "\r" + match[1].upper(), text[3:], _MOST_MENDED)
 
 
 def _without_neighbours(text: str) -> str:
@@ -266,7 +267,7 @@ def _seams(separator: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Compile what ends a segment where LF is found among CRs, and what starts one that is indented or lower case."""
     segment_id, separator = "[A-Za-z][A-Za-z0-9]{2}", re.escape(separator)
     ends = re.compile(f"\n(?={segment_id}{separator})")
-    starts = re.compile(f"\r[ \t\0\x0b\x1c\ufeff]*({segment_id})(?={separator}|\r|$)")
+    starts = re.compile(f"\r(?:[ \t\0\x0b\x1c\ufeff]+|(?![A-Z0-9]{{3}}))({segment_id})(?={separator}|\r|$)")
     return ends, starts
 
 

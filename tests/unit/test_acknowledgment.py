@@ -284,6 +284,7 @@ def test_a_null_in_the_header_is_nothing() -> None:
     read_ = header(rf"MSH|^~\&|A|B|C|D|{null}||{null}^{null}|1|{null}|{null}|{null}||{null}|{null}")
     assert not any((read_.timestamp, read_.message_code, read_.trigger, read_.sequence, read_.accept_ack))
     assert not any((read_.processing_id, read_.version, read_.application_ack))
+    assert answer(read_)[0].split("|")[10:12] == [null, null]
 
 
 @pytest.mark.parametrize("kind", ["ADT^A28", "ACK", "ack^A28"])

@@ -318,3 +318,21 @@ def test_no_repr_and_no_error_shows_content() -> None:
     with pytest.raises(Unreadable) as caught:
         read(b"CANARY")
     assert "CANARY" not in " ".join([*shown, repr(caught.value), str(caught.value)])
+
+
+def test_more_segments_in_lower_case_than_anybody_sends_are_not_all_mended() -> None:
+    """Each costs a call of ours, unlike anything else in reading, and a megabyte has room for 200,000."""
+    odd = read(b"MSH|^~\\&|A\r" + b"obx|1\r" * 30_000 + b"PID|1\r")
+    assert sum(1 for _ in odd.segments("OBX")) == 10_000
+    assert odd.segment("PID") is not None
+    good = read(b"MSH|^~\\&|A\r" + b"OBX|1\r" * 30_000 + b" pid|1\r")
+    assert sum(1 for _ in good.segments("OBX")) == 30_000
+    assert good.segment("PID") is not None
+
+
+def test_the_beginning_of_a_long_text_cuts_no_escape_sequence() -> None:
+    message = read(MSH.encode())
+    for most in range(1, 60):
+        found = message.unescape(r"ab\X41\cd\F\\.br\ef\X4142434445\\\T\g" + "h" * 99, most)
+        assert ("abAcd|\nefABCDE\\&g" + "h" * 99).startswith(found)
+        assert len(found) <= most
