@@ -6,6 +6,7 @@ carries the same id. Values that come from a sender (MSH-3, 4 and 10) only pass 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -15,6 +16,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
+from daemon import logs
 from daemon.metrics import Metrics
 from hl7_listener.arrival import Settled
 from patient_records.instants import to_micros
@@ -87,7 +89,10 @@ class ListenerTelemetry:
             self._metrics.answers.labels(listener, code).inc(count)
             self._metrics.sender_last_message.labels(listener).set_to_current_time()
         for observer in self._observers:
-            observer(settled)
+            try:
+                observer(settled)
+            except Exception as error:  # noqa: BLE001 (an observer's fault is not the next one's)
+                self.internal_error(error)
 
     def storage_failed(self, code: str, arrivals: int) -> None:
         """Count and say that a batch was not stored."""
@@ -119,22 +124,19 @@ class ListenerTelemetry:
 
     def _line(self, settled: Settled) -> None:
         arrival = settled.arrival
-        told = {
+        told: dict[str, object] = {
+            "message_id": str(settled.journal_id),
+            "listener": arrival.listener.name,
+            "outcome": str(settled.outcome),
+            "bytes": len(arrival.raw),
             "trigger": arrival.header.trigger,
             "control_id": arrival.header.control_id,
             "sender": arrival.sender if arrival.event else "",
             "reason": _as_code(settled.reason),
             "record_id": str(settled.record_id or ""),
         }
-        speak = self._log.info if settled.outcome in _QUIET else self._log.warning
-        speak(
-            "message",
-            message_id=str(settled.journal_id),
-            listener=arrival.listener.name,
-            outcome=str(settled.outcome),
-            bytes=len(arrival.raw),
-            **{key: value for key, value in told.items() if value},
-        )
+        level = logging.INFO if settled.outcome in _QUIET else logging.WARNING
+        logs.tell(level, "message", {key: value for key, value in told.items() if value != ""})
 
 
 @lru_cache(maxsize=1024)

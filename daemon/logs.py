@@ -9,6 +9,10 @@ Three doors lead into a log, and each has its guard.
   text *before* values were put in; and that only if it is a constant of the code that logged it. An f-string is no
   constant: asyncio's "Task exception was never retrieved" carries the exception's ``repr`` in just that way.
 
+A line is made in two steps. Where it is logged, exceptions are reduced and literals proved, for that needs the callers.
+The allow list, the JSON and the writing come after, in a thread of their own where the daemon serves
+(:mod:`daemon.log_thread`), so that neither their time nor a full pipe is anybody's else's.
+
 Uncaught exceptions of the process, of threads and of tasks take the second way. A logger that fails is silent: a broken
 pipe must not stop the work that it tells of, and ``logging``'s own report of a failure would print the arguments.
 """
@@ -16,9 +20,11 @@ pipe must not stop the work that it tells of, and ``logging``'s own report of a 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,9 +33,10 @@ from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict
 
 from daemon.log_keys import ALLOW_LIST, Literal
+from daemon.log_thread import LogThread
 
 LIBRARY_LEVEL: Final = logging.WARNING
 """Libraries are heard from here on, for what they say below it ("Running upgrade") we say ourselves."""
@@ -38,22 +45,42 @@ DEEPEST: Final = 24
 LONGEST_TEMPLATE: Final = 200
 LONGEST_CHAIN: Final = 10
 """Causes that are named; a chain can be a ring."""
+LAST_WORDS: Final = 2.0
+"""Seconds that the end of the process waits for the last lines."""
 _OURS: Final = ("daemon", "web", "hl7_listener", "invites", "patient_records")
+_LEVELS: Final = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 _PROVED: Final = ("next", "template")
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def configure(stream: TextIO, *, json: bool, level: int = logging.INFO) -> None:
+_threads: Final[list[LogThread]] = []
+_doors: Final[list[tuple[int, Callable[[EventDict], None]]]] = []
+
+
+def configure(stream: TextIO, *, json: bool, level: int = logging.INFO, background: bool = False) -> None:
     """Send all logs to ``stream``, as JSON lines or (on a terminal) for eyes, from ``level`` on.
 
+    ``background``: a thread renders and writes, and whoever logs waits for neither; call :func:`flush` before the end.
     Takes over structlog, the standard library's ``logging`` with whatever handlers libraries gave themselves, warnings,
     and the hooks for uncaught exceptions of the process and of threads. Call it once, before the first event.
     """
     render = _as_json if json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+
+    def line(event: dict[str, Any], at: float) -> str:
+        return str(render(None, "", _allow(event, at)))
+
+    _threads.clear()
+    _doors.clear()
+    out: Callable[[EventDict], None] = _Lines(stream, line).put
+    if background:
+        _threads.append(LogThread(stream, line, _dropped))
+        out = _threads[0].put
+        atexit.register(flush, LAST_WORDS)
+    _doors.append((level, out))
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, *_guards(), render],
+        processors=[structlog.contextvars.merge_contextvars, _reduce_exception, _prove_literals, _hand_over],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _Lines(stream),
+        logger_factory=lambda *_: _Door(out),
         cache_logger_on_first_use=False,
     )
     _take_over_libraries(max(level, LIBRARY_LEVEL))
@@ -67,22 +94,57 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(_unhandled_in_loop)
 
 
+def tell(level: int, event: str, keys: dict[str, Any]) -> None:
+    """Log an event the short way, past structlog: for the line that each message has, where microseconds count.
+
+    The allow list holds as everywhere. Nothing is bound, nothing is reduced or proved: an exception or a sentence that
+    comes this way is withheld. ``keys`` is the log's from here on. Silent before :func:`configure`.
+    """
+    for least, out in _doors:
+        if level >= least:
+            keys["event"] = event
+            keys["level"] = _LEVELS.get(level, "critical")
+            out(keys)
+
+
+def flush(deadline: float) -> bool:
+    """Wait until the lines so far are written, ``deadline`` seconds at most; whether they are."""
+    return all(thread.flush(deadline) for thread in tuple(_threads))
+
+
+def _dropped(count: int) -> dict[str, Any]:
+    return {"event": "log_lines_dropped", "level": "warning", "count": count}
+
+
 class _Lines:
-    """Writes one line for each event; every method of a logger is the same."""
+    """Writes one line for each event, at once."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, render: Callable[[dict[str, Any], float], str]) -> None:
         self._stream = stream
+        self._render = render
 
-    def msg(self, line: str) -> None:
+    def put(self, event: EventDict) -> None:
+        line = self._render(dict(event), time.time())
         with suppress(OSError, ValueError):  # the pipe broke, or the stream is closed
             self._stream.write(line + "\n")
             self._stream.flush()
 
-    debug = info = warning = error = critical = exception = log = msg
+
+class _Door:
+    """Where events leave structlog; every method of a logger is the same."""
+
+    __slots__ = ("msg",)
+
+    def __init__(self, out: Callable[[EventDict], None]) -> None:
+        self.msg = out
+
+    def __getattr__(self, _method: str) -> Callable[[EventDict], None]:
+        return self.msg
 
 
-def _guards() -> tuple[Processor, ...]:
-    return (_reduce_exception, _prove_literals, _allow)
+def _hand_over(_logger: object, method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
+    event["level"] = method
+    return (event,), {}
 
 
 def _as_json(_logger: object, _method: str, event: EventDict) -> str:
@@ -92,9 +154,10 @@ def _as_json(_logger: object, _method: str, event: EventDict) -> str:
 # --- the allow list
 
 
-def _allow(_logger: object, _method: str, event: EventDict) -> EventDict:
+def _allow(event: EventDict, at: float) -> EventDict:
     """Build the line anew out of what the allow list knows; the event's name always stays in some form."""
-    line: dict[str, Any] = {"timestamp": datetime.now(UTC).isoformat(), "level": event.pop("level", "info")}
+    happened = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
+    line: dict[str, Any] = {"timestamp": happened, "level": event.pop("level", "info")}
     name = event.pop("event", None)
     line["event"] = name if ALLOW_LIST["event"].accepts(name) else "event_withheld"
     withheld = int(line["event"] is not name)
