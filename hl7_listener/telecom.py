@@ -50,6 +50,7 @@ _FOREIGN_PRICE: Final = 8
 """Candidates that an address with letters beyond ASCII counts as: what IDNA asks of each letter takes its time."""
 _VALUES: Final = (1, 4, 12)  # the components of an XTN that a null erases
 _NULL: Final = '""'
+_FIRST_ELSEWHERE: Final = 7  # XTN.7, the local number; before it there is none but that in XTN.1
 
 
 class Contacts(Masked, Struct, frozen=True):
@@ -72,11 +73,10 @@ def contact_points(repetitions: Sequence[Sequence[str]], region: str, unescape: 
     :data:`MOST_CANDIDATES` are looked at, so that the time has an end whatever the field holds.
     """
     found: dict[tuple[str, str], ContactPoint] = {}
-    unusable = spoken = erased = False
+    unusable = False
     left = MOST_CANDIDATES
     for components in repetitions[:MOST_REPETITIONS]:
-        spoken = spoken or any(components)
-        erased = erased or any(_raw(components, n) == _NULL for n in _VALUES)
+        use = _component(components, 2)
         for texts in _candidates(components):
             point = None
             for raw in texts:
@@ -84,14 +84,18 @@ def contact_points(repetitions: Sequence[Sequence[str]], region: str, unescape: 
                 left -= _price(text)
                 if left < 0 or len(found) == MOST_POINTS:
                     return Contacts(tuple(found.values()), unusable, too_many=True)
-                point = point_of(text, region, _component(components, 2))
+                point = point_of(text, region, use)
                 if point is not None:
                     found.setdefault((point.kind, point.value), point)
                     break
             unusable = unusable or point is None
-    unusable = unusable or (spoken and not found and not erased)
     too_many = len(repetitions) > MOST_REPETITIONS
-    return Contacts(tuple(found.values()), unusable, erased and not (found or unusable), too_many)
+    if found or unusable:
+        return Contacts(tuple(found.values()), unusable, too_many=too_many)
+    looked_at = repetitions[:MOST_REPETITIONS]
+    erased = any(_raw(components, n) == _NULL for components in looked_at for n in _VALUES)
+    spoken = any(any(components) for components in looked_at)
+    return Contacts((), spoken and not erased, erased, too_many)
 
 
 def _unescaped(text: str, unescape: Callable[[str], str]) -> str:
@@ -165,7 +169,9 @@ def _candidates(components: Sequence[str]) -> list[list[str]]:
     one counts: a placeholder in XTN.1 (``()-``, ``unknown``) must not hide the number in XTN.12 or in XTN.5 to 7.
     """
     texts = [[text.strip()] for text in components if "@" in text]
-    places = (_component(components, 1), _component(components, 12), _in_pieces(components))
+    places = [_component(components, 1)]
+    if len(components) >= _FIRST_ELSEWHERE:
+        places += (_component(components, 12), _in_pieces(components))
     numbers = [text for text in places if text and "@" not in text]
     if numbers:
         texts.append(numbers)
