@@ -34,6 +34,9 @@ class _Nobody:
     def failed(self, arrival: Arrival) -> None:
         """Close nothing; the error reaches the caller."""
 
+    def give_up(self) -> None:
+        """There is nothing to give up."""
+
 
 def house_of(config: Path) -> House:
     """Put a daemon's house together in this process, as ``serve`` would, migrated; the caller closes it."""

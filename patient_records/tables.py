@@ -99,9 +99,9 @@ journal: Final = Table(
 )
 """Every message received, with its outcome. ``message_key`` and ``body_digest`` are keyed hashes that find a repeat;
 ``sealed`` is the raw message, under the record key (``record_id`` set) or one derived from the organisation key named
-by ``key_id``; ``answer`` is the code decided on (AA, AE, AR); ``sealed_acknowledgment`` the bytes that were sent (none where
-silence was asked for), sealed under a key derived from the organisation's, sent again for a repeat; ``repeats`` counts
-those."""
+by ``key_id``; ``answer`` is the code decided on (AA, AE, AR); ``sealed_acknowledgment`` the bytes that were sent (none
+where silence was asked for), sealed under a key derived from the organisation's, sent again for a repeat; ``repeats``
+counts those."""
 
 quarantine: Final = Table(
     "quarantine",

@@ -31,6 +31,9 @@ class Nobody:
     def failed(self, arrival: Arrival) -> None:
         """Hear nothing."""
 
+    def give_up(self) -> None:
+        """There is nothing to give up."""
+
 
 def listener(validation: str = "report", name: str = "pas") -> ListenerOptions:
     """A listener with that validation."""
