@@ -3,8 +3,12 @@
 Start: database and keys, listeners, web, the clock; then ``ports.json`` and READY, when all of it answers.
 
 Stop (SIGTERM or SIGINT): take no new connection; commit and answer what was read; let deliveries in hand finish and
-give leases back; close. All of it within ``serve.stop_deadline``. A second signal ends it at once, which loses nothing
-either: what was not acknowledged is sent again.
+give leases back; close. All of it shares one ``serve.stop_deadline``, counted from the signal; what hangs then ends
+with the process (:mod:`daemon.last_resort`). A second signal ends it at once, which loses nothing either: what was not
+acknowledged is sent again.
+
+Ready, and alive for systemd's watchdog, is a daemon whose writer's thread lives and is not stuck, and whose database
+took the last thing that it was given: a commit of messages, or the daemon's own row and a look at it.
 """
 
 from __future__ import annotations
@@ -27,9 +31,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from starlette.applications import Starlette
 
-from daemon import clockwork, logs, notify
+from daemon import clockwork, descriptors, logs, notify
 from daemon.bootstrap import House, build, utc_now
 from daemon.gauges import Gauges
+from daemon.last_resort import LastResort
+from daemon.own_thread import in_own_thread
 from daemon.pulse import Pulse
 from daemon.settings import Settings
 from hl7_listener.conformance_sampler import ConformanceSampler
@@ -44,6 +50,17 @@ BEAT: Final = timedelta(seconds=2)
 
 _SWITCH_INTERVAL: Final = 0.0005
 _SAMPLER_STOPS: Final = timedelta(seconds=2)
+_PROBE: Final = 2.0
+"""Seconds in which a database answers, or counts as one that does not."""
+_RESERVED: Final = 0.2
+"""Part of the stop's deadline that draining leaves for what comes after it."""
+
+
+class PortFault(Exception):
+    """A port cannot be had. ``why`` is the system's reason; it names nothing but addresses."""
+
+    def __init__(self, name: str, host: str, port: int, why: str) -> None:
+        super().__init__(f"the port of {name} ({host}:{port}) cannot be had: {why}")
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -62,21 +79,25 @@ class Supervisor:
         self._log = structlog.get_logger("daemon")
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._probe: asyncio.Task[bool] | None = None
+        self._last_resort = LastResort()
+        self._ends = 0.0
 
     async def run(self) -> int:
         """Serve until told to stop; gives the process's exit status.
 
-        Raises what :func:`daemon.bootstrap.build` raises, and OSError when a port cannot be had.
+        Raises what :func:`daemon.bootstrap.build` raises, and PortFault.
         """
         loop = asyncio.get_running_loop()
         logs.watch(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        house = await asyncio.to_thread(build, self._settings)
+        descriptors.provide(sum(listener.max_connections for listener in self._settings.listeners))
+        house = await in_own_thread(build, self._settings)
         try:
             return await self._serve(house)
         finally:
-            await asyncio.to_thread(house.close)
+            await in_own_thread(house.close)
 
     async def _serve(self, house: House) -> int:
         telemetry = house.telemetry
@@ -87,22 +108,29 @@ class Supervisor:
         api = WebFace(self._api(house, ingest, sampler), self._settings.api.host, self._settings.api.port)
         clock = clockwork.schedule(house)
         pulse = Pulse(house.database, house.ids.row_id(), version("doorstep"), telemetry.senders)
-        await asyncio.to_thread(pulse.begin, utc_now())
+        await in_own_thread(pulse.begin, utc_now())
         # The writer's thread hands the interpreter over at every statement; at the default of 5 ms the event loop keeps
         # it for longer than a whole batch takes.
         sys.setswitchinterval(_SWITCH_INTERVAL)
         ingest.start(asyncio.get_running_loop())
         sampler.start()
-        bound = {listener.options.name: await listener.start() for listener in listeners}
-        ports = Ports(bound, await api.start())
+        bound = {listener.options.name: await _started(listener) for listener in listeners}
+        ports = Ports(bound, await self._started_api(api))
         clock.start()
-        self._tasks = [asyncio.create_task(self._beat(pulse, house, ingest)), asyncio.create_task(self._watchdog())]
-        self._ready(house, ports)
+        self._tasks = [
+            asyncio.create_task(self._beat(pulse, house, ingest)),
+            asyncio.create_task(self._watchdog(ingest)),
+        ]
+        try:
+            self._ready(house, ports)
+        except OSError:
+            await in_own_thread(clock.stop, _PROBE)  # its threads are the only ones that an exit waits for
+            raise
         await self._stopping.wait()
         house.metrics.ready.set(0)
         in_time = await self._stop(listeners, ingest, sampler, clock, api)
         with contextlib.suppress(RecordsError):
-            await asyncio.to_thread(pulse.end, utc_now())
+            await in_own_thread(pulse.end, utc_now())
         self._log.info("stopped")
         return 0 if in_time else 1
 
@@ -121,26 +149,39 @@ class Supervisor:
         self, listeners: list[Listener], ingest: Ingest, sampler: ConformanceSampler, clock: Schedule, api: WebFace
     ) -> bool:
         notify.notify(self._environ, notify.STOPPING)
-        deadline = self._settings.serve.stop_deadline
         self._log.info("stopping")
         for task in self._tasks:
             task.cancel()
-        ends = time.monotonic() + deadline.total_seconds()
-        drained = await asyncio.gather(*(listener.drain(deadline) for listener in listeners))
-        await asyncio.to_thread(ingest.stop)
-        await asyncio.to_thread(sampler.stop, _SAMPLER_STOPS)
-        clock_ended = await asyncio.to_thread(clock.stop, max(1.0, ends - time.monotonic()))
+        clock_ending = asyncio.create_task(in_own_thread(clock.stop, self._remaining()))
+        draining = timedelta(seconds=self._remaining() * (1 - _RESERVED))
+        drained = await asyncio.gather(*(listener.drain(draining) for listener in listeners))
+        ingest_ended = await in_own_thread(ingest.stop, self._remaining())
+        if ingest_ended:
+            await in_own_thread(sampler.stop, min(_SAMPLER_STOPS, timedelta(seconds=self._remaining() / 2)))
+        clock_ended = await clock_ending
         await api.stop()
-        return all(drained) and clock_ended
+        return all(drained) and ingest_ended and clock_ended
+
+    def _remaining(self) -> float:
+        return max(0.0, self._ends - time.monotonic())
+
+    async def _started_api(self, api: WebFace) -> int:
+        try:
+            return await api.start()
+        except OSError as error:
+            raise PortFault("api", self._settings.api.host, self._settings.api.port, _why(error)) from None
 
     def _signalled(self) -> None:
         if self._stopping.is_set():
             os._exit(1)  # the second signal: at once
+        deadline = self._settings.serve.stop_deadline.total_seconds()
+        self._ends = time.monotonic() + deadline
+        self._last_resort.arm(deadline)
         self._stopping.set()
 
     def _api(self, house: House, ingest: Ingest, sampler: ConformanceSampler) -> Starlette:
         async def check() -> dict[str, bool]:
-            return {"database": await asyncio.to_thread(_answers, house), "ingest": ingest.healthy}
+            return {"database": await self._probed(house), "ingest": ingest.healthy and ingest.working()}
 
         def exposition() -> tuple[bytes, str]:
             counts = sampler.counts
@@ -152,26 +193,57 @@ class Supervisor:
 
         return Starlette(routes=health.routes(check, exposition))
 
+    async def _probed(self, house: House) -> bool:
+        """Whether the database answers in time; however many ask, one question at a time is on its way."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(in_own_thread(_answers, house))
+        await asyncio.wait({self._probe}, timeout=_PROBE)
+        return self._probe.done() and self._probe.exception() is None and self._probe.result()
+
     async def _beat(self, pulse: Pulse, house: House, ingest: Ingest) -> None:
         """Write the daemon's row again and again: the one write that shows, without any traffic, whether one can be."""
         gauges = Gauges(house.database, house.metrics)
         while True:
             await asyncio.sleep(BEAT.total_seconds())
-            report: dict[str, int | float | str] = {"backlog": ingest.backlog}
-            try:
-                await asyncio.to_thread(pulse.beat, utc_now(), report)
-                ingest.healthy = True
-                await asyncio.to_thread(gauges.refresh)
-            except RecordsError as error:
-                ingest.healthy = False
-                self._log.warning("beat_waits_for_storage", exc_info=error)
-            house.metrics.ready.set(ingest.healthy)
+            beat = asyncio.create_task(self._beat_once(pulse, house, ingest, gauges))
+            while not beat.done():
+                await asyncio.wait({beat}, timeout=5 * _PROBE)
+                if not beat.done():
+                    ingest.healthy = False
+                house.metrics.ready.set(ingest.healthy and ingest.working())
 
-    async def _watchdog(self) -> None:
+    async def _beat_once(self, pulse: Pulse, house: House, ingest: Ingest, gauges: Gauges) -> None:
+        report: dict[str, int | float | str] = {"backlog": ingest.backlog}
+        try:
+            await in_own_thread(pulse.beat, utc_now(), report)
+            if await in_own_thread(_answers, house):
+                ingest.probed()
+            await in_own_thread(gauges.refresh)
+        except RecordsError as error:
+            ingest.healthy = False
+            self._log.warning("beat_waits_for_storage", exc_info=error)
+        except Exception as error:  # noqa: BLE001 (a heart that stops says that the daemon died, and it did not)
+            house.telemetry.internal_error(error)
+
+    async def _watchdog(self, ingest: Ingest) -> None:
+        """Tell systemd that we live: not when the writer is dead or stuck, for then only a new start helps."""
         interval = notify.watchdog_interval(self._environ, os.getpid())
         while interval is not None:
-            notify.notify(self._environ, notify.WATCHDOG)
+            if ingest.working():
+                notify.notify(self._environ, notify.WATCHDOG)
             await asyncio.sleep(interval.total_seconds())
+
+
+async def _started(listener: Listener) -> int:
+    options = listener.options
+    try:
+        return await listener.start()
+    except OSError as error:
+        raise PortFault(f"listener {options.name}", options.host, options.port, _why(error)) from None
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or type(error).__name__
 
 
 def _answers(house: House) -> bool:
