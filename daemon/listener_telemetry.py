@@ -136,7 +136,7 @@ class ListenerTelemetry:
             "record_id": str(settled.record_id or ""),
         }
         level = logging.INFO if settled.outcome in _QUIET else logging.WARNING
-        logs.tell(level, "message", {key: value for key, value in told.items() if value != ""})
+        logs.tell("message", level, {key: value for key, value in told.items() if value != ""})
 
 
 @lru_cache(maxsize=1024)

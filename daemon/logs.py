@@ -94,7 +94,7 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(_unhandled_in_loop)
 
 
-def tell(level: int, event: str, keys: dict[str, Any]) -> None:
+def tell(event: str, level: int, keys: dict[str, Any]) -> None:
     """Log an event the short way, past structlog: for the line that each message has, where microseconds count.
 
     The allow list holds as everywhere. Nothing is bound, nothing is reduced or proved: an exception or a sentence that

@@ -31,7 +31,7 @@ class Telemetry(Protocol):
         ...
 
     def limited(self, listener: str, reason: str) -> None:
-        """A limit acted: ``frame_deadline``, ``too_large``, ``byte_budget``, ``idle``."""
+        """A limit acted: ``frame_deadline``, ``too_large``, ``idle``, ``answers_not_taken``."""
         ...
 
     def committed(self, settled: Sequence[Settled], seconds: float) -> None:

@@ -95,9 +95,9 @@ def test_the_short_way_has_the_same_allow_list(monkeypatch: pytest.MonkeyPatch) 
     stream = io.StringIO()
     lines = logs._Lines(stream, lambda event, at: logs._as_json(None, "", logs._allow(event, at)))
     monkeypatch.setattr(logs, "_doors", [(logging.INFO, lines.put)])
-    logs.tell(logging.DEBUG, "message", {})
+    logs.tell("message", logging.DEBUG, {})
     logs.tell(
-        logging.WARNING, "message", {"listener": "pas", "name": "Canary", "control_id": "Canary^Yellow", "next": "x"}
+        "message", logging.WARNING, {"listener": "pas", "name": "Canary", "control_id": "Canary^Yellow", "next": "x"}
     )
     line = json.loads(stream.getvalue())
     assert line.pop("timestamp")
