@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from email.policy import default as email_policy
 from pathlib import Path
@@ -117,13 +117,13 @@ class Demo:
             self._shortfalls.append(f"acknowledgments were {dict(codes)}, not {dict(wanted)}")
         return codes
 
-    def _send(self, messages: list[DemoMessage], port: int, advance: object) -> dict[str, int]:
+    def _send(self, messages: list[DemoMessage], port: int, advance: Callable[[], None]) -> dict[str, int]:
         summary = send(
             [message.raw for message in messages],
             "127.0.0.1",
             port,
             connections=_CONNECTIONS,
-            on_answer=lambda _answer: advance(),  # type: ignore[operator]
+            on_answer=lambda _answer: advance(),
         )
         if summary.stopped:
             raise DemoFellShort(f"the feed could not be sent: {summary.stopped}")

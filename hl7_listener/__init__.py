@@ -5,7 +5,8 @@ The way of one message through this room::
     FrameDecoder  (framing.py)         bytes -> frames, in any chunking: pure
       read        (message.py)         frame -> Message, lazily; charset.py, delimiters.py, escapes.py, header.py: pure
         interpret (adt.py)             Message -> PatientUpdate, or why not; sender_profile.py, telecom.py: pure
-          Connection (connection.py)   hands it in as an Arrival (arrival.py) and limits itself (budget.py)
+        Interpreter (interpreter.py)   makes an Arrival (arrival.py) of whatever came, and never stumbles
+          Connection (connection.py)   hands it in, portion by portion (intake.py), and limits itself (budget.py)
             Ingest   (ingest.py)       one writer, one fsync for all that wait
               Batch  (batch.py)        look-ups, decisions in order, writes: one transaction
             acknowledge (acknowledgment.py), after the commit and from it: pure

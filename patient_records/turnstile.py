@@ -2,8 +2,9 @@
 
 SQLite has one writer at a time. A plain ``threading.Lock`` goes to whoever comes first after its release, and that is
 nearly always the thread that has just released it: a long run of small transactions (issuing, a walk over everybody)
-would keep the acknowledgments waiting for as long as it lasts. Measured: a 99th percentile of 84 and 260 ms beside
-such runs, and of 24 and 11 ms with this.
+would keep the acknowledgments waiting for as long as it lasts. Seen once, with a small durable write every 2 ms beside
+10,000 invitations and beside a walk over 10,000 people: a 99th percentile of 84 and 260 ms, and of 24 and 11 ms with
+this.
 """
 
 from __future__ import annotations
