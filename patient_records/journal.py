@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select, update
 
 from patient_records import tables
 from patient_records.bulk import BulkInsert, BulkSelect
+from patient_records.errors import SealBroken
 from patient_records.instants import to_micros
 from patient_records.keys import KeyRing
 from patient_records.model import Masked
@@ -85,10 +86,17 @@ class Journal:
         self._ring = ring
 
     def known(self, connection: Connection, message_keys: Collection[int]) -> dict[int, list[Known]]:
-        """Earlier entries with these message keys that were answered positively: only those can be repeated."""
+        """Earlier entries with these message keys that were answered positively: only those can be repeated.
+
+        One whose answer does not open is left out: it cannot be sent again. The unique index still keeps its message
+        from being stored, and so from being applied, a second time. Raises KeyFault.
+        """
         found: dict[int, list[Known]] = {}
         for key, digest, journal_id, key_id, sealed in _KNOWN.run(connection, message_keys):
-            acknowledgment = self._open_answer(key_id, bytes(sealed), journal_id)
+            try:
+                acknowledgment = self._open_answer(key_id, bytes(sealed), journal_id)
+            except SealBroken:
+                continue
             found.setdefault(key, []).append(Known(journal_id, bytes(digest), acknowledgment))
         return found
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace as changed
+from sqlalchemy import update
 
 from hl7_listener.acknowledgment import AckCode
 from hl7_listener.arrival import Arrival, Refused, Settled
 from hl7_listener.batch import Batch
 from hl7_listener.connection import Connection
 from hl7_listener.not_stored import not_stored
+from patient_records import tables
 from patient_records.errors import KeyFault, SealBroken, StorageConflict
 from tests.support.feed import a28
 from tests.support.hospital import Hospital
@@ -59,6 +61,18 @@ def test_one_message_that_cannot_be_stored_is_kept_and_answered_and_the_others_g
         assert sorted(listening.outcomes) == ["applied"] * 22 + ["rejected"]
         assert listening.healthy()
         assert max(attempts) > 1  # it was in company
+
+
+def test_a_repeat_whose_first_answer_does_not_open_is_kept_and_not_applied_again(database_url: str) -> None:
+    with Listening(database_url) as listening, listening.wire() as wire:
+        assert msa(wire.exchange(a28(1)))[0] == "AA"
+        with listening.hospital.database.begin() as connection:
+            connection.execute(update(tables.journal).values(sealed_acknowledgment=b"\x01" + bytes(40)))
+        assert msa(wire.exchange(a28(1))) == ("AE", "1-A28", "rejected: internal error")
+        assert listening.quarantine == ["internal error"]
+        record = listening.hospital.find("1")
+        assert record is not None
+        assert record.version == 1
 
 
 def test_a_missing_key_is_still_no_verdict_on_a_message(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
