@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from daemon import migrate
+from daemon import settings as configured
 from daemon.listener_telemetry import ListenerTelemetry
 from daemon.metrics import Metrics
 from daemon.settings import Settings
-from daemon.settings import sections as configured
 from hl7_listener.batch import Stores
 from hl7_listener.options import ListenerOptions
 from invites.assembly import Invites, assemble

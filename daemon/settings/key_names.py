@@ -11,7 +11,8 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from daemon.settings.secret import FORMS, Secret
-from daemon.settings.sections import Section, Settings
+from daemon.settings.section import Section
+from daemon.settings.sections import Settings
 
 PREFIX: Final = "DOORSTEP_"
 JOINT: Final = "__"

@@ -8,52 +8,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import Field, model_validator
 from sqlalchemy.engine import make_url
 
+from daemon.settings.delivery import Delivery
+from daemon.settings.faces import Api, Join
+from daemon.settings.invitations import Invitations
+from daemon.settings.listener import Listener
 from daemon.settings.secret import Secret
-from daemon.settings.value_types import (
-    Batch,
-    Charset,
-    Choices,
-    DatabaseUrl,
-    Duration,
-    DurationOrOff,
-    FilePath,
-    Flag,
-    Host,
-    Language,
-    Many,
-    Name,
-    Network,
-    Port,
-    PublicUrl,
-    SecretText,
-    Zone,
-)
-
-
-class Section(BaseModel):
-    """A table of the configuration: frozen, complete, and without a key that it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, arbitrary_types_allowed=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sections_present(cls, given: object) -> object:
-        """Treat an absent table as an empty one, so that its defaults too are validated at the file's place."""
-        if not isinstance(given, dict):
-            return given
-        tables = (name for name, field in cls.model_fields.items() if _is_section(field.annotation))
-        return {**{name: {} for name in tables}, **given}
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
+from daemon.settings.section import Section
+from daemon.settings.value_types import DatabaseUrl, Duration, FilePath, Flag, Language, Many, Name, Zone
 
 
 class Database(Section):
@@ -93,154 +59,11 @@ class Organisation(Section):
     """The language of wording for patients who prefer none."""
 
 
-class Listener(Section):
-    """Each of [[listeners]]: one port that an interface engine sends to."""
-
-    name: Name = "pas"
-    """Its name in logs, metrics and sender profiles."""
-    host: Host = "127.0.0.1"
-    """The address to listen on."""
-    port: Port = 2575
-    """The port; 0 means any free one."""
-    organisation: Name = "RX1"
-    """The code of the organisation whose patients arrive here; by default [organisation]'s."""
-    validation: Literal["off", "sample", "report", "enforce"] = "sample"
-    """How much conformance is checked: nothing, one message a second and sender, all, or all before the ACK."""
-    verify_status: Flag = False
-    """Whether only NHS numbers of status 01 pass; all else is held."""
-    processing_ids: Choices[Annotated[str, Field(pattern=r"^[A-Z0-9]{1,3}$")]] = ("P", "T", "D")
-    """Processing ids (MSH-11.1) that are accepted; empty counts as P."""
-    max_connections: Annotated[int, Strict(), Field(ge=1, le=100_000)] = 2000
-    """Connections at a time; more are closed at once."""
-    on_storage_failure: Literal["close", "AE", "AR"] = "close"
-    """What a sender gets when nothing can be stored: a closed connection makes every sender retry."""
-    always_acknowledge: Flag = False
-    """Whether to answer even where MSH-15 and MSH-16 ask for silence."""
-    held: Literal["AA", "AE"] = "AA"
-    """The answer to a held message; AE stops some engines' whole feed."""
-    enhanced: Literal["accept", "both"] = "accept"
-    """In enhanced mode, asked for both: the accept acknowledgment alone, or CA and then the application's."""
-    timezone: Zone = "Europe/London"
-    """The IANA zone of times without an offset; by default the listener's organisation's."""
-    charset: Charset = ""
-    """The character set whatever MSH-18 says; empty believes MSH-18."""
-    default_charset: Charset = ""
-    """The character set where MSH-18 says nothing; empty tries UTF-8, Windows-1252 and Latin-1 in turn."""
-    max_frame_bytes: Annotated[int, Strict(), Field(ge=1024, le=1 << 30)] = 1_048_576
-    """The largest message, in bytes; a larger one gets AR, quarantine and a closed connection."""
-    frame_deadline: Duration = timedelta(seconds=30)
-    """The time a sender has for one whole frame."""
-    idle_timeout: DurationOrOff = None
-    """How long a connection may be silent between frames; empty: for ever (TCP keepalive is on)."""
-    allow: Many[Network] = ()
-    """Networks that may connect (CIDR); empty: all."""
-    byte_budget: Annotated[int, Strict(), Field(ge=1024)] = 67_108_864
-    """Bytes held for all connections together; beyond that sockets are not read."""
-
-
-class Api(Section):
-    """[api]: the hospital network's face (REST, FHIR, ops, metrics)."""
-
-    host: Host = "127.0.0.1"
-    """The address to listen on."""
-    port: Port = 8080
-    """The port; 0 means any free one."""
-
-
-class Join(Section):
-    """[join]: the public face."""
-
-    host: Host = "127.0.0.1"
-    """The address to listen on."""
-    port: Port = 8081
-    """The port; 0 means any free one."""
-    public_url: PublicUrl = "http://127.0.0.1:8081"
-    """What patients' links begin with, without a slash at its end."""
-
-
 class Serve(Section):
     """[serve]: the daemon itself."""
 
     stop_deadline: Duration = timedelta(seconds=30)
     """How long a stop may take to finish the work in hand."""
-
-
-class Invitations(Section):
-    """[invitations]: whom to invite, and how often to look."""
-
-    lifetime_days: Annotated[int, Strict(), Field(ge=1, le=366)] = 30
-    """Days that a pair lives from its generation."""
-    minimum_age: Annotated[int, Strict(), Field(ge=0, le=120)] = 16
-    """Years of age from which a person may be invited."""
-    channels: Choices[Literal["sms", "email", "letter"]] = ("sms", "email", "letter")
-    """Allowed channels, the preferred one first."""
-    every: Duration = timedelta(minutes=1)
-    """How often to look for people to invite."""
-    batch: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 100
-    """Invitations issued in one transaction."""
-
-
-class Spool(Section):
-    """[delivery.spool]: deliveries as files."""
-
-    folder: FilePath = Path("doorstep-data/spool")
-    """The folder of sms/, email/ and letter/, absolute once loaded."""
-
-
-class Sms(Section):
-    """[delivery.sms]."""
-
-    provider: Literal["spool", "notify", "http"] = "spool"
-    """Who carries text messages."""
-
-
-class Smtp(Section):
-    """[delivery.email.smtp]: the mail server, used where provider = "smtp"."""
-
-    host: Host = "mail.example"
-    """The server."""
-    port: Annotated[int, Strict(), Field(ge=1, le=65535)] = 587
-    """Its port."""
-    tls: Literal["starttls", "implicit", "none"] = "starttls"
-    """How the connection is protected."""
-    username: str = ""
-    """The login; empty: none, and no password is asked for."""
-    password: SecretText = Field(default={"env": "SMTP_PASSWORD"})  # type: ignore[assignment]  # validated into a Secret
-    """The login's password."""
-    sender: Annotated[str, Field(min_length=3, max_length=320)] = "Example Hospital <noreply@example>"
-    """The From address."""
-
-
-class Email(Section):
-    """[delivery.email]."""
-
-    provider: Literal["spool", "smtp", "notify"] = "spool"
-    """Who carries emails."""
-    smtp: Smtp = Smtp()
-
-
-class Letter(Section):
-    """[delivery.letter]."""
-
-    provider: Literal["spool", "notify"] = "spool"
-    """Who carries letters."""
-    batch: Batch = "immediate"
-    """When letters are handed over: as they come, or ``daily HH:MM`` in the organisation's zone."""
-
-
-class Delivery(Section):
-    """[delivery]: how invitations travel."""
-
-    first_retry: Duration = timedelta(seconds=30)
-    """The pause before the second attempt; later ones double it, with jitter."""
-    give_up_after: Duration = timedelta(hours=48)
-    """When to turn to the next channel."""
-    lease: Duration = timedelta(seconds=60)
-    """How long a daemon may hold an outbox entry before another takes it."""
-    spool: Spool = Spool()
-    sms: Sms = Sms()
-    email: Email = Email()
-    letter: Letter = Letter()
 
 
 class Settings(Section):

@@ -1,0 +1,75 @@
+"""[delivery]: how invitations travel, and who carries them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from daemon.settings.section import Section
+from daemon.settings.value_types import Batch, Duration, FilePath, Host, SecretText
+
+
+class Spool(Section):
+    """[delivery.spool]: deliveries as files."""
+
+    folder: FilePath = Path("doorstep-data/spool")
+    """The folder of sms/, email/ and letter/, absolute once loaded."""
+
+
+class Sms(Section):
+    """[delivery.sms]."""
+
+    provider: Literal["spool", "notify", "http"] = "spool"
+    """Who carries text messages."""
+
+
+class Smtp(Section):
+    """[delivery.email.smtp]: the mail server, used where provider = "smtp"."""
+
+    host: Host = "mail.example"
+    """The server."""
+    port: Annotated[int, Strict(), Field(ge=1, le=65535)] = 587
+    """Its port."""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """How the connection is protected."""
+    username: str = ""
+    """The login; empty: none, and no password is asked for."""
+    password: SecretText = Field(default={"env": "SMTP_PASSWORD"})  # type: ignore[assignment]  # validated into a Secret
+    """The login's password."""
+    sender: Annotated[str, Field(min_length=3, max_length=320)] = "Example Hospital <noreply@example>"
+    """The From address."""
+
+
+class Email(Section):
+    """[delivery.email]."""
+
+    provider: Literal["spool", "smtp", "notify"] = "spool"
+    """Who carries emails."""
+    smtp: Smtp = Smtp()
+
+
+class Letter(Section):
+    """[delivery.letter]."""
+
+    provider: Literal["spool", "notify"] = "spool"
+    """Who carries letters."""
+    batch: Batch = "immediate"
+    """When letters are handed over: as they come, or ``daily HH:MM`` in the organisation's zone."""
+
+
+class Delivery(Section):
+    """[delivery]: how invitations travel."""
+
+    first_retry: Duration = timedelta(seconds=30)
+    """The pause before the second attempt; later ones double it, with jitter."""
+    give_up_after: Duration = timedelta(hours=48)
+    """When to turn to the next channel."""
+    lease: Duration = timedelta(seconds=60)
+    """How long a daemon may hold an outbox entry before another takes it."""
+    spool: Spool = Spool()
+    sms: Sms = Sms()
+    email: Email = Email()
+    letter: Letter = Letter()

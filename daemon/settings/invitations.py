@@ -1,0 +1,26 @@
+"""[invitations]: whom to invite, and when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from daemon.settings.section import Section
+from daemon.settings.value_types import Choices, Duration
+
+
+class Invitations(Section):
+    """[invitations]: whom to invite, and how often to look."""
+
+    lifetime_days: Annotated[int, Strict(), Field(ge=1, le=366)] = 30
+    """Days that a pair lives from its generation."""
+    minimum_age: Annotated[int, Strict(), Field(ge=0, le=120)] = 16
+    """Years of age from which a person may be invited."""
+    channels: Choices[Literal["sms", "email", "letter"]] = ("sms", "email", "letter")
+    """Allowed channels, the preferred one first."""
+    every: Duration = timedelta(minutes=1)
+    """How often to look for people to invite."""
+    batch: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 100
+    """Invitations issued in one transaction."""

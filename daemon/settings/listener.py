@@ -1,0 +1,68 @@
+"""Each of [[listeners]]: a port that an interface engine sends to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from daemon.settings.section import Section
+from daemon.settings.value_types import (
+    Charset,
+    Choices,
+    Duration,
+    DurationOrOff,
+    Flag,
+    Host,
+    Many,
+    Name,
+    Network,
+    Port,
+    Zone,
+)
+
+
+class Listener(Section):
+    """Each of [[listeners]]: one port that an interface engine sends to."""
+
+    name: Name = "pas"
+    """Its name in logs, metrics and sender profiles."""
+    host: Host = "127.0.0.1"
+    """The address to listen on."""
+    port: Port = 2575
+    """The port; 0 means any free one."""
+    organisation: Name = "RX1"
+    """The code of the organisation whose patients arrive here; by default [organisation]'s."""
+    validation: Literal["off", "sample", "report", "enforce"] = "sample"
+    """How much conformance is checked: nothing, one message a second and sender, all, or all before the ACK."""
+    verify_status: Flag = False
+    """Whether only NHS numbers of status 01 pass; all else is held."""
+    processing_ids: Choices[Annotated[str, Field(pattern=r"^[A-Z0-9]{1,3}$")]] = ("P", "T", "D")
+    """Processing ids (MSH-11.1) that are accepted; empty counts as P."""
+    max_connections: Annotated[int, Strict(), Field(ge=1, le=100_000)] = 2000
+    """Connections at a time; more are closed at once."""
+    on_storage_failure: Literal["close", "AE", "AR"] = "close"
+    """What a sender gets when nothing can be stored: a closed connection makes every sender retry."""
+    always_acknowledge: Flag = False
+    """Whether to answer even where MSH-15 and MSH-16 ask for silence."""
+    held: Literal["AA", "AE"] = "AA"
+    """The answer to a held message; AE stops some engines' whole feed."""
+    enhanced: Literal["accept", "both"] = "accept"
+    """In enhanced mode, asked for both: the accept acknowledgment alone, or CA and then the application's."""
+    timezone: Zone = "Europe/London"
+    """The IANA zone of times without an offset; by default the listener's organisation's."""
+    charset: Charset = ""
+    """The character set whatever MSH-18 says; empty believes MSH-18."""
+    default_charset: Charset = ""
+    """The character set where MSH-18 says nothing; empty tries UTF-8, Windows-1252 and Latin-1 in turn."""
+    max_frame_bytes: Annotated[int, Strict(), Field(ge=1024, le=1 << 30)] = 1_048_576
+    """The largest message, in bytes; a larger one gets AR, quarantine and a closed connection."""
+    frame_deadline: Duration = timedelta(seconds=30)
+    """The time a sender has for one whole frame."""
+    idle_timeout: DurationOrOff = None
+    """How long a connection may be silent between frames; empty: for ever (TCP keepalive is on)."""
+    allow: Many[Network] = ()
+    """Networks that may connect (CIDR); empty: all."""
+    byte_budget: Annotated[int, Strict(), Field(ge=1024)] = 67_108_864
+    """Bytes held for all connections together; beyond that sockets are not read."""
