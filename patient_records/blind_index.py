@@ -57,6 +57,10 @@ class BlindIndex(Masked):
         text = f"message {len(sender)}:{sender}{control_id}".encode()
         return int.from_bytes(self._hash(text if control_id else text + b"\x00" + body)[:8], "big", signed=True)
 
+    def subject(self, limit: str, subject: str) -> bytes:
+        """Index whom a limit counts, so that no two limits can be joined by it."""
+        return self._hash(f"limit {len(limit)}:{limit}{subject}".encode())
+
     def body(self, body: bytes) -> bytes:
         """Whether two messages are the same bytes."""
         return self._hash(b"body " + body)

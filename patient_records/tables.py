@@ -162,3 +162,15 @@ findings: Final = Table(
     Column("last_journal_id", BigInteger, nullable=False),
 )
 """What conformance checks say of each sender: rule and place (segment, field), never content, counted."""
+
+rate_windows: Final = Table(
+    "rate_windows",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("blind", LargeBinary, primary_key=True),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("taken", BigInteger, nullable=False),
+    Index("rate_windows_end", "ends_at"),
+    sqlite_with_rowid=False,
+)
+"""How often a subject (an address, a client, a record: as a keyed hash) did what a limit counts, until ``ends_at``."""

@@ -16,13 +16,14 @@ from patient_records.errors import SchemaBehind
 from patient_records.unit_of_work import Database
 
 PROJECT = Path(__file__).parents[2]
+OURS = migrate.REVISIONS
 
-SECOND = '''
-"""A second revision."""
+SECOND = f'''
+"""A revision of the next release."""
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "next"
+down_revision = "{migrate.HEAD}"
 def upgrade():
     op.create_table("second", sa.Column("id", sa.Integer, primary_key=True))
 '''
@@ -51,9 +52,9 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = tmp_path / "scripts of the next release"
         shutil.copytree(migrate.SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
         monkeypatch.setattr(migrate, "SCRIPTS", folder)
-        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
-        monkeypatch.setattr(migrate, "HEAD", "0002")
-        return folder / "versions" / "0002_second.py"
+        monkeypatch.setattr(migrate, "REVISIONS", (*migrate.REVISIONS, "next"))
+        monkeypatch.setattr(migrate, "HEAD", "next")
+        return folder / "versions" / "next.py"
 
     script = release()
     script.write_text(SECOND)
@@ -121,7 +122,7 @@ def test_from_the_first_release_to_the_next(
     migrate.migrate(database)
     request.getfixturevalue("next_release")
     assert state(database) == "behind"
-    assert migrate.migrate(database) == ("0002",)
+    assert migrate.migrate(database) == ("next",)
     assert "second" in tables_of(database)
     monkeypatch.undo()
     assert state(database) == "ahead"
@@ -129,7 +130,7 @@ def test_from_the_first_release_to_the_next(
 
 @pytest.mark.usefixtures("next_release")
 def test_an_empty_database_goes_through_all_releases_at_once(database: Database) -> None:
-    assert migrate.migrate(database) == ("0001", "0002")
+    assert migrate.migrate(database) == (*OURS, "next")
     assert state(database) == "head"
 
 
@@ -142,7 +143,7 @@ def test_a_migration_that_fails_in_the_middle_leaves_the_database_as_it_was(
     assert state(database) == "empty"
     assert tables_of(database) == set()
     next_release.write_text(SECOND + "# mended\n")
-    assert migrate.migrate(database) == ("0001", "0002")
+    assert migrate.migrate(database) == (*OURS, "next")
 
 
 def test_sqlite_migrates_itself_unasked(sqlite_url: str) -> None:

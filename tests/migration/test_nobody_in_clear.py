@@ -75,6 +75,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(["first_at", "last_at"], WHEN),
         "last_journal_id": ID,
     },
+    "rate_windows": {"rule": CODE, "blind": KEYED, "ends_at": WHEN, "taken": COUNT},
     "eligibility": {
         "record_id": ID,
         "organisation": CONFIGURED,
