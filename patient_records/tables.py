@@ -32,6 +32,13 @@ patient_records: Final = Table(
     Column("opted_out_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    # Who was merged into somebody: few, and asked for by whom they were merged into.
+    Index(
+        "patient_records_merged",
+        "merged_into",
+        sqlite_where=column("merged_into").is_not(None),
+        postgresql_where=column("merged_into").is_not(None),
+    ),
 )
 
 identifiers: Final = Table(
@@ -114,6 +121,20 @@ quarantine: Final = Table(
     Index("quarantine_state", "state", "journal_id"),
 )
 """What waits for a person. The bytes are the journal's; this row is the waiting."""
+
+effects: Final = Table(
+    "effects",
+    metadata,
+    Column("journal_id", BigInteger, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("record_id", BigInteger, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("other_id", BigInteger),
+    Index("effects_record", "record_id", "journal_id"),
+    sqlite_with_rowid=False,
+)
+"""What a message did to people beyond setting fields: merges, deletions, links, each as seen by one person;
+``other_id`` is the record of who else had a part in it. Plain messages write nothing here."""
 
 keys: Final = Table(
     "keys",

@@ -49,6 +49,11 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "repeats": COUNT,
     },
     "quarantine": {"journal_id": ID, "received_at": WHEN, "reason": CODE, "stream_offset": COUNT, "state": CODE},
+    "effects": {
+        **dict.fromkeys(["journal_id", "record_id", "other_id"], ID),
+        "number": COUNT,
+        "act": CODE,
+    },
     "keys": {
         **dict.fromkeys(["key_id", "organisation"], CONFIGURED),
         "purpose": CODE,
