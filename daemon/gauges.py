@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from daemon.metrics import Metrics
 from invites import overview
 from invites.invitation import EntryState
-from patient_records.journal import WAITING
+from patient_records.quarantine import WAITING
 from patient_records.tables import quarantine
 from patient_records.unit_of_work import Database
 

@@ -13,7 +13,7 @@ from invites import overview
 from invites.overview import InviteStatus
 from patient_records import tables
 from patient_records.instants import from_micros, maybe_instant, to_micros
-from patient_records.journal import WAITING
+from patient_records.quarantine import WAITING
 
 _ALIVE: Final = timedelta(seconds=15)
 """A daemon beats every 2 seconds; one that was not seen for so long is not there."""

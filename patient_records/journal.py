@@ -20,10 +20,10 @@ from patient_records.errors import SealBroken
 from patient_records.instants import to_micros
 from patient_records.keys import KeyRing
 from patient_records.model import Masked
+from patient_records.quarantine import WAITING
 from patient_records.sealing import SealingKey
 
 POSITIVE: Final = "AA"
-WAITING: Final = "waiting"
 
 _ANSWER: Final = "acknowledgment"
 
@@ -46,7 +46,7 @@ class Entry(Masked, Struct, frozen=True):
     ``quarantine`` is the reason why a person should look at it (empty: none), ``offset`` where in the connection's
     stream it began. ``record_id`` and ``key`` go together: without a record the organisation's key seals the
     message. The acknowledgment is always sealed under the organisation's: it repeats what a sender wrote into MSH,
-    whatever that was.
+    whatever that was. ``replay_of`` is the entry whose message this is, when staff had it applied again.
     """
 
     id: int
@@ -69,6 +69,7 @@ class Entry(Masked, Struct, frozen=True):
     acknowledgment: bytes
     quarantine: str = ""
     offset: int = 0
+    replay_of: int | None = None
 
 
 class Known(Struct, frozen=True):
@@ -160,4 +161,5 @@ class Journal:
             outer.derived(_ANSWER, entry.id).seal(entry.acknowledgment, _ANSWER, entry.id),
             0,
             None,
+            entry.replay_of,
         )

@@ -93,6 +93,7 @@ journal: Final = Table(
     Column("sealed_acknowledgment", LargeBinary, nullable=False),
     Column("repeats", Integer, nullable=False),
     Column("last_repeat_at", BigInteger),
+    Column("replay_of", BigInteger),
     Index("journal_record", "record_id", "id"),
     # Unique, so that two daemons that are sent the same message at once cannot both apply it.
     Index(
@@ -103,12 +104,19 @@ journal: Final = Table(
         sqlite_where=column("answer") == "AA",
         postgresql_where=column("answer") == "AA",
     ),
+    Index(
+        "journal_replays",
+        "replay_of",
+        sqlite_where=column("replay_of").is_not(None),
+        postgresql_where=column("replay_of").is_not(None),
+    ),
 )
 """Every message received, with its outcome. ``message_key`` and ``body_digest`` are keyed hashes that find a repeat;
 ``sealed`` is the raw message, under the record key (``record_id`` set) or one derived from the organisation key named
 by ``key_id``; ``answer`` is the code decided on (AA, AE, AR); ``sealed_acknowledgment`` the bytes that were sent (none
 where silence was asked for), sealed under a key derived from the organisation's, sent again for a repeat; ``repeats``
-counts those."""
+counts those. An entry with ``replay_of`` is a stored message that staff had applied again, as it was or mended: nobody
+was answered."""
 
 quarantine: Final = Table(
     "quarantine",
@@ -118,9 +126,12 @@ quarantine: Final = Table(
     Column("reason", Text, nullable=False),
     Column("stream_offset", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
+    Column("decided_at", BigInteger),
+    Column("sealed_note", LargeBinary),
     Index("quarantine_state", "state", "journal_id"),
 )
-"""What waits for a person. The bytes are the journal's; this row is the waiting."""
+"""What waits for a person. The bytes are the journal's; this row is the waiting, and how it ended: ``state`` is
+waiting, resubmitted or discarded, ``sealed_note`` what the person who decided wrote about it."""
 
 effects: Final = Table(
     "effects",

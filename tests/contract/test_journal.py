@@ -94,6 +94,7 @@ def test_an_entry_keeps_what_queries_need_and_seals_the_message(stores: Stores) 
         "sealed_acknowledgment": b"",
         "repeats": 0,
         "last_repeat_at": None,
+        "replay_of": None,
     }
     for column in ("sealed", "sealed_acknowledgment"):
         assert b"CANARYOLSEN" not in bytes(stored[column])  # type: ignore[call-overload]
@@ -167,7 +168,9 @@ def test_what_needs_a_person_waits_in_quarantine_and_nothing_else_does(stores: S
     write(stores, fine, held)
     with stores.database.read() as connection:
         rows = connection.execute(select(tables.quarantine)).all()
-    assert [tuple(one) for one in rows] == [(held.id, to_micros(NOW), "ambiguous identifiers", 1 << 40, "waiting")]
+    assert [tuple(one) for one in rows] == [
+        (held.id, to_micros(NOW), "ambiguous identifiers", 1 << 40, "waiting", None, None)
+    ]
 
 
 def test_a_message_of_a_record_opens_with_its_record_key_alone(stores: Stores) -> None:

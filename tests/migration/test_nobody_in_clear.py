@@ -39,7 +39,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
     "identifier_kinds": {"blind": KEYED, "key_id": CONFIGURED, "sealed": SEALED},
     "contact_points": {"blind": KEYED, "record_id": ID},
     "journal": {
-        **dict.fromkeys(["id", "record_id"], ID),
+        **dict.fromkeys(["id", "record_id", "replay_of"], ID),
         **dict.fromkeys(["received_at", "last_repeat_at"], WHEN),
         **dict.fromkeys(["listener", "organisation", "key_id"], CONFIGURED),
         **dict.fromkeys(["sender", "control_id", "event"], HEADER),
@@ -48,7 +48,13 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(["sealed", "sealed_acknowledgment"], SEALED),
         "repeats": COUNT,
     },
-    "quarantine": {"journal_id": ID, "received_at": WHEN, "reason": CODE, "stream_offset": COUNT, "state": CODE},
+    "quarantine": {
+        "journal_id": ID,
+        **dict.fromkeys(["received_at", "decided_at"], WHEN),
+        **dict.fromkeys(["reason", "state"], CODE),
+        "stream_offset": COUNT,
+        "sealed_note": SEALED,
+    },
     "effects": {
         **dict.fromkeys(["journal_id", "record_id", "other_id"], ID),
         "number": COUNT,

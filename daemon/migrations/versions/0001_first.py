@@ -93,11 +93,13 @@ def _journal() -> None:
         sa.Column("sealed_acknowledgment", sa.LargeBinary, nullable=False),
         sa.Column("repeats", sa.Integer, nullable=False),
         sa.Column("last_repeat_at", sa.BigInteger),
+        sa.Column("replay_of", sa.BigInteger),
     )
     op.create_index("journal_record", "journal", ["record_id", "id"])
     op.create_index(
         "journal_answered", "journal", ["message_key", "body_digest"], unique=True, **_only_where("answer = 'AA'")
     )
+    op.create_index("journal_replays", "journal", ["replay_of"], **_only_where("replay_of IS NOT NULL"))
     op.create_table(
         "quarantine",
         sa.Column("journal_id", ROW_ID, primary_key=True, autoincrement=False),
@@ -105,6 +107,8 @@ def _journal() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("stream_offset", sa.BigInteger, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
+        sa.Column("decided_at", sa.BigInteger),
+        sa.Column("sealed_note", sa.LargeBinary),
     )
     op.create_index("quarantine_state", "quarantine", ["state", "journal_id"])
 
