@@ -16,5 +16,8 @@ The path of one person through the files of this room:
    :mod:`~invites.settle` finds out; what time alone ends, :mod:`~invites.sweep` ends; and a new policy reaches
    everybody by a :mod:`~invites.policy_walk`.
 
+Whoever asks for a pair by name, over the API or at a front desk, gets it from :mod:`~invites.on_request`, or a
+:mod:`~invites.refusal`; nothing is sent then.
+
 :mod:`~invites.overview` looks at all of it without touching it; :mod:`~invites.assembly` puts it together.
 """

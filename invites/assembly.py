@@ -16,6 +16,7 @@ from invites.enqueue import Enqueue
 from invites.finish import Finish
 from invites.issue import Issue
 from invites.mint import Mint
+from invites.on_request import OnRequest
 from invites.onward import Onward
 from invites.options import InviteOptions, Lane
 from invites.schedule import Job
@@ -37,11 +38,12 @@ SWEEP_EVERY: Final = timedelta(minutes=1)
 
 
 class Invites(Struct, frozen=True):
-    """All that invites people: what hears of changed records, what issues, the lanes by channel, and the sweep."""
+    """All that invites people: what hears of changes, what issues (by itself, on request), the lanes, the sweep."""
 
     consequences: Consequences
     mint: Mint
     issue: Issue
+    on_request: OnRequest
     lanes: Mapping[str, Dispatch]
     sweep: Sweep
 
@@ -80,6 +82,7 @@ def assemble(
         consequences=Consequences(options),
         mint=mint,
         issue=Issue(database, records, enqueue, options),
+        on_request=OnRequest(records, mint, options),
         lanes={
             lane.channel.kind: Dispatch(database, records, lane, options, onward=onward, finish=finish, ids=ids)
             for lane in lanes

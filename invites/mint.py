@@ -1,7 +1,7 @@
 """Making pairs: the one place where a record key is wrapped under a code and a token.
 
-Invitations come through here and so will calls of the API. Nothing is decided here: whoever calls has locked the record
-and assessed the person.
+Invitations come through here, and what is asked for over the API or at a front desk. Nothing is decided here: whoever
+calls has locked the record and assessed the person.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from patient_records.repository import OpenRecord
 
 INVITATION: Final = "invitation"
 API: Final = "api"
+FRONT_DESK: Final = "front_desk"
 
 _ADD: Final = BulkInsert(
     access_tokens,
