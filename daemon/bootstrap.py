@@ -21,8 +21,10 @@ from daemon import settings as configured
 from daemon.listener_telemetry import ListenerTelemetry
 from daemon.metrics import Metrics
 from daemon.settings import Settings
+from daemon.settings.certificates import tls_options
 from hl7_listener.batch import Stores
 from hl7_listener.options import ListenerOptions
+from hl7_listener.tls import TlsSide
 from invites.assembly import Invites, assemble
 from invites.channels import composition
 from invites.channels.channel import Organisation
@@ -58,6 +60,11 @@ class House(Struct, frozen=True):
     def listeners(self) -> tuple[ListenerOptions, ...]:
         """What each configured listener is told."""
         return tuple(_listener(listener) for listener in self.settings.listeners)
+
+    def tls(self) -> dict[str, TlsSide]:
+        """What those listeners that speak TLS speak it with, by name. Reads files. Raises TlsFault."""
+        given = {listener.name: tls_options(listener) for listener in self.settings.listeners}
+        return {name: TlsSide(options, utc_now()) for name, options in given.items() if options is not None}
 
     def close(self) -> None:
         """End the lanes' threads and close the database."""

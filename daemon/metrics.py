@@ -72,6 +72,12 @@ class Metrics:
             ["listener"],
             registry=own,
         )
+        self.certificate_expires = Gauge(
+            "doorstep_certificate_expires_timestamp_seconds",
+            "When a listener's TLS certificate expires.",
+            ["listener"],
+            registry=own,
+        )
         self.conformance_checked = Gauge(
             "doorstep_conformance_checked", "Messages checked for conformance in this run.", registry=own
         )

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,7 @@ from starlette.applications import Starlette
 
 from daemon import clockwork, descriptors, logs, notify
 from daemon.bootstrap import House, build, utc_now
+from daemon.certificate_watch import CertificateWatch
 from daemon.gauges import Gauges
 from daemon.last_resort import LastResort
 from daemon.own_thread import in_own_thread
@@ -78,6 +80,7 @@ class Supervisor:
         self._environ = environ
         self._log = structlog.get_logger("daemon")
         self._stopping = asyncio.Event()
+        self._reload = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._probe: asyncio.Task[bool] | None = None
         self._last_resort = LastResort()
@@ -92,6 +95,7 @@ class Supervisor:
         logs.watch(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         descriptors.provide(sum(listener.max_connections for listener in self._settings.listeners))
         house = await in_own_thread(build, self._settings)
         try:
@@ -104,7 +108,12 @@ class Supervisor:
         sampler = ConformanceSampler(house.database, time.monotonic, telemetry.internal_error)
         telemetry.listen(sampler.offer)
         ingest = Ingest(house.database, house.stores, telemetry, utc_now)
-        listeners = [Listener(options, ingest, telemetry, utc_now) for options in house.listeners()]
+        sides = await in_own_thread(house.tls)
+        listeners = [
+            Listener(options, ingest, telemetry, utc_now, sides.get(options.name)) for options in house.listeners()
+        ]
+        certificates = CertificateWatch(sides, house.metrics)
+        await in_own_thread(certificates.look, utc_now())
         api = WebFace(self._api(house, ingest, sampler), self._settings.api.host, self._settings.api.port)
         clock = clockwork.schedule(house)
         pulse = Pulse(house.database, house.ids.row_id(), version("doorstep"), telemetry.senders)
@@ -118,8 +127,9 @@ class Supervisor:
         ports = Ports(bound, await self._started_api(api))
         clock.start()
         self._tasks = [
-            asyncio.create_task(self._beat(pulse, house, ingest)),
+            asyncio.create_task(self._beat(pulse, house, ingest, certificates)),
             asyncio.create_task(self._watchdog(ingest)),
+            asyncio.create_task(self._reloads(certificates)),
         ]
         try:
             self._ready(house, ports)
@@ -200,21 +210,31 @@ class Supervisor:
         await asyncio.wait({self._probe}, timeout=_PROBE)
         return self._probe.done() and self._probe.exception() is None and self._probe.result()
 
-    async def _beat(self, pulse: Pulse, house: House, ingest: Ingest) -> None:
+    async def _reloads(self, certificates: CertificateWatch) -> None:
+        """Load all certificates again whenever SIGHUP asks for it."""
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            await in_own_thread(partial(certificates.look, force=True), utc_now())
+
+    async def _beat(self, pulse: Pulse, house: House, ingest: Ingest, certificates: CertificateWatch) -> None:
         """Write the daemon's row again and again: the one write that shows, without any traffic, whether one can be."""
         gauges = Gauges(house.database, house.metrics)
         while True:
             await asyncio.sleep(BEAT.total_seconds())
-            beat = asyncio.create_task(self._beat_once(pulse, house, ingest, gauges))
+            beat = asyncio.create_task(self._beat_once(pulse, house, ingest, gauges, certificates))
             while not beat.done():
                 await asyncio.wait({beat}, timeout=5 * _PROBE)
                 if not beat.done():
                     ingest.healthy = False
                 house.metrics.ready.set(ingest.healthy and ingest.working())
 
-    async def _beat_once(self, pulse: Pulse, house: House, ingest: Ingest, gauges: Gauges) -> None:
-        report: dict[str, int | float | str] = {"backlog": ingest.backlog}
+    async def _beat_once(
+        self, pulse: Pulse, house: House, ingest: Ingest, gauges: Gauges, certificates: CertificateWatch
+    ) -> None:
+        report: dict[str, int | float | str] = {"backlog": ingest.backlog, **certificates.report()}
         try:
+            await in_own_thread(certificates.look, utc_now())
             await in_own_thread(pulse.beat, utc_now(), report)
             if await in_own_thread(_answers, house):
                 ingest.probed()

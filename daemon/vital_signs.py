@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -15,6 +15,8 @@ from patient_records import tables
 from patient_records.instants import from_micros, maybe_instant, to_micros
 from patient_records.quarantine import WAITING
 
+CERTIFICATE: Final = "certificate_expires."
+"""What a daemon's report calls the end of a listener's certificate, in seconds since 1970, before its name."""
 _ALIVE: Final = timedelta(seconds=15)
 """A daemon beats every 2 seconds; one that was not seen for so long is not there."""
 
@@ -38,6 +40,13 @@ class SenderSigns(Struct, frozen=True):
     messages: int
 
 
+class CertificateSigns(Struct, frozen=True):
+    """The end of the certificate that a running daemon's listener shows."""
+
+    listener: str
+    expires_at: datetime
+
+
 class VitalSigns(Struct, frozen=True):
     """Everything that ``status`` shows. Rates are messages a second over the last minute and five."""
 
@@ -47,19 +56,22 @@ class VitalSigns(Struct, frozen=True):
     messages: int
     quarantine_waiting: int
     senders: list[SenderSigns]
+    certificates: list[CertificateSigns]
     invites: InviteStatus
 
 
 def read(connection: Connection, now: datetime) -> VitalSigns:
     """Read the signs as of ``now`` (the database's clock)."""
+    daemons = _daemons(connection, now)
     waiting = select(func.count()).where(tables.quarantine.c.state == WAITING)
     return VitalSigns(
-        daemons=_daemons(connection, now),
+        daemons=daemons,
         messages_per_second_1m=_rate(connection, now, timedelta(minutes=1)),
         messages_per_second_5m=_rate(connection, now, timedelta(minutes=5)),
         messages=connection.scalar(select(func.coalesce(func.sum(tables.senders.c.messages), 0))) or 0,
         quarantine_waiting=connection.scalar(waiting) or 0,
         senders=_senders(connection),
+        certificates=_certificates(daemons),
         invites=overview.status(connection),
     )
 
@@ -84,6 +96,16 @@ def _daemons(connection: Connection, now: datetime) -> list[DaemonSigns]:
             report=msgspec.json.decode(row.report, type=dict[str, int | float | str]),
         )
         for row in rows
+    ]
+
+
+def _certificates(daemons: list[DaemonSigns]) -> list[CertificateSigns]:
+    running = [daemon.report for daemon in daemons if daemon.state == "running"]
+    return [
+        CertificateSigns(key.removeprefix(CERTIFICATE), datetime.fromtimestamp(float(value), UTC))
+        for report in running
+        for key, value in report.items()
+        if key.startswith(CERTIFICATE)
     ]
 
 

@@ -10,7 +10,7 @@ The way of one message through this room::
             Ingest   (ingest.py)       one writer, one fsync for all that wait
               Batch  (batch.py)        look-ups, decisions in order, writes: one transaction
             acknowledge (acknowledgment.py), after the commit and from it: pure
-    Listener      (server.py)          the port and its connections
+    Listener      (server.py)          the port and its connections; over TLS after a Handshake (handshake.py, tls.py)
 
 ``client.py`` is the other end: what ``doorstep send``, the demo and the tests speak with.
 """

@@ -100,12 +100,15 @@ class Connection(asyncio.Protocol):
         self._arm_idle()
 
     def eof_received(self) -> bool:
-        """The sender will say no more; what it said is still answered (True keeps the writing side open)."""
+        """The sender will say no more; what it said is still answered (True keeps the writing side open).
+
+        Over TLS nothing can be: asyncio closes both directions at once, and the sender will ask again.
+        """
         self._eof = True
         self._stop_reading["closing"] = True
         self._end_of_stream()
         self._end_if_answered()
-        return True
+        return self._transport is not None and self._transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The sender is gone, or was sent away."""
@@ -353,10 +356,11 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Say no more, and let the sender go on writing until it has seen that; nothing of it is kept."""
         transport = self._transport
-        if transport is None or self._eof or not transport.can_write_eof():
+        if transport is None or self._eof:
             self._close()
             return
-        transport.write_eof()
+        if transport.can_write_eof():  # not over TLS, where only the end of this time ends it
+            transport.write_eof()
         transport.resume_reading()
         if self._idle is not None:
             self._idle.cancel()

@@ -11,27 +11,36 @@ from typing import Final
 from hl7_listener.budget import ByteBudget
 from hl7_listener.connection import Connection
 from hl7_listener.guarded_telemetry import GuardedTelemetry
+from hl7_listener.handshake import Handshake
 from hl7_listener.ingest import Ingest
 from hl7_listener.options import ListenerOptions
 from hl7_listener.sender_profile import SenderProfile
 from hl7_listener.telemetry import Telemetry
+from hl7_listener.tls import TlsSide
 
 _BACKLOG: Final = 512
 """Connections that the system may hold before they are accepted: a restart meets every sender at once."""
 
 
 class Listener:
-    """One configured listener. Lives in the event loop that starts it."""
+    """One configured listener. Lives in the event loop that starts it; with ``tls`` it speaks nothing else."""
 
     def __init__(
-        self, options: ListenerOptions, ingest: Ingest, telemetry: Telemetry, clock: Callable[[], datetime]
+        self,
+        options: ListenerOptions,
+        ingest: Ingest,
+        telemetry: Telemetry,
+        clock: Callable[[], datetime],
+        tls: TlsSide | None = None,
     ) -> None:
         self.options = options
+        self.tls = tls
         self._ingest = ingest
         self._telemetry = GuardedTelemetry(telemetry)
         self._clock = clock
         self._budget = ByteBudget(options.byte_budget)
         self._connections: set[Connection] = set()
+        self._handshakes: dict[Connection, Handshake] = {}
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
         self.draining = False
@@ -81,6 +90,23 @@ class Listener:
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in self.options.allow)
 
+    def secure(self, connection: Connection, transport: asyncio.Transport, tls: TlsSide) -> None:
+        """Have a handshake with a peer that was taken in, then begin its connection."""
+
+        def begin(secured: asyncio.Transport) -> Connection:
+            del self._handshakes[connection]
+            _begin(self, connection, secured)
+            return connection
+
+        def refuse(reason: str) -> None:
+            if reason:
+                self.refused(reason)
+            del self._handshakes[connection]
+            self._lost(connection)
+
+        handshake = self._handshakes[connection] = Handshake(tls, begin, refuse)
+        handshake.start(transport)
+
     def _lost(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections:
@@ -92,6 +118,8 @@ class Listener:
         if self._server is not None:
             self._server.close()
         self._empty.clear()
+        for handshake in self._handshakes.values():
+            handshake.abort()
         for connection in tuple(self._connections):
             connection.drain()
         if not self._connections:
@@ -114,6 +142,8 @@ class Doorkeeper(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the peer or turn it away."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("MLLP needs a stream")
         peername = transport.get_extra_info("peername")
         peer = str(peername[0]) if peername else ""
         reason = self._listener.admit(self._connection, peer)
@@ -121,7 +151,14 @@ class Doorkeeper(asyncio.Protocol):
             self._listener.refused(reason)
             transport.close()
             return
-        transport.set_protocol(self._connection)
-        self._connection.connection_made(transport)
-        if self._listener.draining:  # accepted by the system before the port was closed
-            self._connection.drain()
+        if self._listener.tls is None:
+            _begin(self._listener, self._connection, transport)
+        else:
+            self._listener.secure(self._connection, transport, self._listener.tls)
+
+
+def _begin(listener: Listener, connection: Connection, transport: asyncio.Transport) -> None:
+    transport.set_protocol(connection)
+    connection.connection_made(transport)
+    if listener.draining:  # accepted by the system before the port was closed
+        connection.drain()

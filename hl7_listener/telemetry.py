@@ -19,7 +19,7 @@ class Telemetry(Protocol):
         ...
 
     def refused_connection(self, listener: str, reason: str) -> None:
-        """A connection was turned away: ``full`` or ``not_allowed``."""
+        """A connection was turned away: ``full``, ``not_allowed``, or a reason of :func:`hl7_listener.tls.why`."""
         ...
 
     def received(self, listener: str, octets: int) -> None:

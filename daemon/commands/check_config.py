@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from daemon.commands.shared_options import config_option
 from daemon.settings import ConfigurationFaults, as_json, find, for_people, load
+from daemon.settings.certificates import soon_expired
 
 
 @click.command("check-config", epilog="Example: doorstep check-config --config /etc/doorstep/doorstep.toml")
@@ -23,6 +25,8 @@ def command(context: click.Context, config: Path | None, *, as_document: bool) -
     except ConfigurationFaults as error:
         click.echo(as_json(error.faults) if as_document else for_people(error.faults), err=not as_document)
         context.exit(1)
+    for listener, left in soon_expired(settings, datetime.now(UTC)):
+        click.echo(f"warning: the certificate of listener {listener.name} expires in {left.days} days", err=True)
     if as_document:
         click.echo("[]")
         return

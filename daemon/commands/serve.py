@@ -20,6 +20,7 @@ def command(context: click.Context, config: Path | None) -> None:
     settings = settings_of(context, config, serving=True)
     from daemon import logs  # noqa: PLC0415 (not before the configuration is known to be sound)
     from daemon.supervisor import PortFault, Supervisor  # noqa: PLC0415
+    from hl7_listener.certificates import TlsFault  # noqa: PLC0415
 
     logs.configure(sys.stderr, json=not sys.stderr.isatty(), background=True)
     with failures_told():
@@ -27,6 +28,8 @@ def command(context: click.Context, config: Path | None) -> None:
             status = asyncio.run(Supervisor(settings, os.environ).run())
         except PortFault as error:
             raise click.ClickException(f"{error}: is another doorstep running, or something else there?") from None
+        except TlsFault as error:
+            raise click.ClickException(f"listeners.tls.{error.setting} {error.wrong}. {error.mend}") from None
         except OSError as error:
             raise click.ClickException(_system_fault(error)) from None
     if not logs.flush(logs.LAST_WORDS):

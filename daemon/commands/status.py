@@ -48,6 +48,7 @@ def _lines(signs: VitalSigns, now: datetime) -> list[str]:
         f"daemon {daemon.version}: {daemon.state}, started {_when(daemon.started_at)}, seen {_when(daemon.seen_at)}"
         for daemon in signs.daemons[:3]
     ] or ["no daemon has run on this database yet: doorstep serve"]
+    lines += _certificates(signs, now)
     lines.append(
         f"messages: {signs.messages} in all, {signs.messages_per_second_1m}/s over 1 min, "
         f"{signs.messages_per_second_5m}/s over 5 min; quarantine: {signs.quarantine_waiting} waiting"
@@ -66,6 +67,18 @@ def _lines(signs: VitalSigns, now: datetime) -> list[str]:
     if signs.invites.for_a_person:
         lines.append(f"  {signs.invites.for_a_person} of unknown outcome wait for a person")
     return lines
+
+
+def _certificates(signs: VitalSigns, now: datetime) -> list[str]:
+    """When certificates of running daemons end, if that is soon."""
+    from hl7_listener.certificates import SOON  # noqa: PLC0415
+
+    return [
+        f"certificate of listener {one.listener}: expires {_when(one.expires_at)}, "
+        + (f"in {(one.expires_at - now).days} days" if one.expires_at > now else "which is past")
+        for one in signs.certificates
+        if one.expires_at - now <= SOON
+    ]
 
 
 def _when(at: datetime) -> str:

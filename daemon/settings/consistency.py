@@ -109,6 +109,22 @@ def _budgets_hold_a_frame(settings: Settings) -> Iterator[Contradiction]:
             yield Contradiction(path, "is less than max_frame_bytes", f"Make it at least {listener.max_frame_bytes}")
 
 
+def _tls_is_whole(settings: Settings) -> Iterator[Contradiction]:
+    for position, listener in enumerate(settings.listeners):
+        tls, path = listener.tls, ("listeners", position, "tls")
+        if (tls.certificate is None) != (tls.key is None):
+            absent = "key" if tls.key is None else "certificate"
+            yield Contradiction((*path, absent), "is missing", "Name both certificate and key, or neither")
+        if tls.certificate is None and tls.client_authority is not None:
+            wrong = "is of no use without TLS: senders would go unchecked"
+            yield Contradiction((*path, "client_authority"), wrong, "Name certificate and key, too")
+        if tls.allowed_subjects and tls.client_authority is None:
+            wrong = "is of no use where senders show no certificate"
+            yield Contradiction((*path, "allowed_subjects"), wrong, "Name the client_authority, too")
+        if tls.key_password.missing and tls.key is not None:
+            yield Contradiction((*path, "key_password"), tls.key_password.missing, "Provide it, or leave it empty")
+
+
 def _retries_fit(settings: Settings) -> Iterator[Contradiction]:
     if settings.delivery.first_retry > settings.delivery.give_up_after:
         path = ("delivery", "first_retry")
@@ -143,6 +159,7 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contrad
     (frozenset({"name"}), _listener_names_differ),
     (frozenset({"host", "port"}), _ports_differ),
     (frozenset({"byte_budget", "max_frame_bytes"}), _budgets_hold_a_frame),
+    (frozenset({"certificate", "key", "key_password", "client_authority", "allowed_subjects"}), _tls_is_whole),
     (frozenset({"first_retry", "give_up_after"}), _retries_fit),
     (frozenset({"channels", "lifetime_days"}), _letters_have_time),
     (frozenset({"give_up_after", "lifetime_days"}), _pairs_outlive_retries),

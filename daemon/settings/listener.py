@@ -7,20 +7,42 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
+from daemon.settings.secret import Secret
 from daemon.settings.section import Section
 from daemon.settings.value_types import (
     Charset,
     Choices,
     Duration,
     DurationOrOff,
+    FilePathOrNone,
     Flag,
     Host,
     Many,
     Name,
     Network,
     Port,
+    SecretText,
     Zone,
 )
+
+
+class ListenerTls(Section):
+    """[listeners.tls]: TLS on one port; without a certificate it speaks plain TCP."""
+
+    certificate: FilePathOrNone = None
+    """The server's certificate and its chain, PEM."""
+    key: FilePathOrNone = None
+    """The certificate's private key, PEM."""
+    key_password: SecretText = Secret("")
+    """The key's password; empty: it is not encrypted."""
+    client_authority: FilePathOrNone = None
+    """Whose certificates senders must show, PEM; empty: they need none."""
+    allowed_subjects: Many[Annotated[str, Field(min_length=1, max_length=255)]] = ()
+    """Names of which a sender's certificate must have one; empty: any that the authority signed."""
+    minimum: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken."""
+    handshake_timeout: Duration = timedelta(seconds=10)
+    """How long a handshake may take."""
 
 
 class Listener(Section):
@@ -66,3 +88,4 @@ class Listener(Section):
     """Networks that may connect (CIDR); empty: all."""
     byte_budget: Annotated[int, Strict(), Field(ge=1024)] = 67_108_864
     """Bytes held for all connections together; beyond that sockets are not read."""
+    tls: ListenerTls = ListenerTls()

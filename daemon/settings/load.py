@@ -8,7 +8,8 @@ there is to mend, and nothing that follows from another fault.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -16,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from daemon.settings.certificates import unusable_certificates
 from daemon.settings.consistency import Contradiction, contradictions, not_yet
 from daemon.settings.document import BUILT_IN, find, read
 from daemon.settings.environment import ENVIRONMENT, Override, override, read_overrides
@@ -51,7 +53,8 @@ def load(
     """Load the configuration.
 
     ``path`` is what ``--config`` named, ``environ`` the environment (the process's by default), ``folder`` the current
-    one. With ``serving``, what this version cannot follow yet is a fault too. Raise :class:`ConfigurationFaults`.
+    one. With ``serving``, what this version cannot follow yet is a fault too, and so is a certificate that cannot be
+    used. Raise :class:`ConfigurationFaults`.
     """
     environ = os.environ if environ is None else environ
     folder = Path.cwd() if folder is None else folder
@@ -73,14 +76,20 @@ def _validate(document: dict[str, Any], place: Place, *, serving: bool) -> tuple
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
     else:
-        return settings, [*contradictions(settings), *(not_yet(settings) if serving else ())]
+        return settings, [*contradictions(settings), *(_in_service(settings) if serving else ())]
     faulty = [_explained(one) for one in details if _holds(document, one["loc"])]
     try:
         rest = Settings.model_validate(_without(document, details), context=place)
     except ValidationError:
         return None, faulty
     doubtful = frozenset().union(*(_names(one) for one in details))
-    return None, [*faulty, *contradictions(rest, doubtful), *(not_yet(rest) if serving else ())]
+    return None, [*faulty, *contradictions(rest, doubtful), *(_in_service(rest) if serving else ())]
+
+
+def _in_service(settings: Settings) -> Iterator[Contradiction]:
+    """Find what only somebody who serves with these settings would stumble over."""
+    yield from not_yet(settings)
+    yield from unusable_certificates(settings, datetime.now(UTC))
 
 
 def _holds(value: Any, path: Sequence[Step]) -> bool:

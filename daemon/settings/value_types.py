@@ -134,6 +134,14 @@ def _path(given: object) -> Path:
     return Path(given)
 
 
+def _path_or_none(given: object) -> Path | None:
+    return None if given is None or given == "" else _path(given)
+
+
+def _absolute_or_none(path: Path | None, info: ValidationInfo) -> Path | None:
+    return None if path is None else _absolute(path, info)
+
+
 def _secret(given: object, info: ValidationInfo) -> Secret:
     place = _place(info)
     return fetch(given, place.folder, place.environ)
@@ -196,5 +204,6 @@ Charset: TypeAlias = Annotated[str, AfterValidator(_charset)]
 Network: TypeAlias = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 PublicUrl: TypeAlias = Annotated[str, AfterValidator(_public_url)]
 FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_absolute)]
+FilePathOrNone: TypeAlias = Annotated[Path | None, BeforeValidator(_path_or_none), AfterValidator(_absolute_or_none)]
 SecretText: TypeAlias = Annotated[Secret, BeforeValidator(_secret)]
 DatabaseUrl: TypeAlias = Annotated[Secret, BeforeValidator(_secret), AfterValidator(_database_url)]

@@ -42,21 +42,28 @@ class Authority:
         made = self._build(self._name, self._key.public_key(), authority=True)
         self.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, name: str) -> Signed:
-        """Make a key and a certificate of that name."""
+    def sign(self, name: str, *, days: tuple[float, float] = (-1, 1), password: str = "") -> Signed:
+        """Make a key and a certificate of that name, valid between so many days from now; the same name again: anew."""
         key = ec.generate_private_key(ec.SECP256R1())
-        made = self._build(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key())
+        made = self._build(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key(), days=days)
         signed = Signed(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         signed.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
         signed.key.write_bytes(
             key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption(),
             )
         )
         return signed
 
     def _build(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: bool = False
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        authority: bool = False,
+        days: tuple[float, float] = (-1, 1),
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -66,8 +73,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), loopback]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)

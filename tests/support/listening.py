@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,10 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from hl7_listener.arrival import Settled
+from hl7_listener.certificates import TlsOptions
 from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
+from hl7_listener.tls import TlsSide
 from patient_records import tables
 from patient_records.errors import StorageUnavailable
 from tests.support.hospital import Hospital
@@ -74,12 +77,13 @@ class Recorder:
 
 
 class Listening:
-    """One listener over the database of that URL; ``changes`` are fields of its options.
+    """One listener over the database of that URL; ``changes`` are fields of its options, and ``tls``.
 
     While ``broken`` is set writing transactions fail (``once``: the first one only); while ``held`` the writer waits.
     """
 
     def __init__(self, database_url: str, **changes: Any) -> None:
+        tls: TlsOptions | None = changes.pop("tls", None)
         self.hospital = Hospital(database_url)
         self.options = replace(self.hospital.listener, **changes)
         self.told = Recorder()
@@ -92,7 +96,8 @@ class Listening:
         self.ingest = Ingest(self.hospital.database, self.hospital._stores, self.told, lambda: datetime.now(UTC))
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
-        self.listener = Listener(self.options, self.ingest, self.told, lambda: datetime.now(UTC))
+        self.tls = None if tls is None else TlsSide(tls, datetime.now(UTC))
+        self.listener = Listener(self.options, self.ingest, self.told, lambda: datetime.now(UTC), self.tls)
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -129,9 +134,9 @@ class Listening:
         result: T = self.run(called())
         return result
 
-    def wire(self) -> Wire:
+    def wire(self, *, tls: ssl.SSLContext | None = None) -> Wire:
         """Connect to it."""
-        return Wire(self.port)
+        return Wire(self.port, tls=tls)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
