@@ -172,7 +172,8 @@ def test_handshakes_count_as_connections(sqlite_url: str, authority: Authority) 
 
 
 def test_a_stop_waits_for_no_handshake(sqlite_url: str, authority: Authority) -> None:
-    with Listening(sqlite_url, tls=options(authority.sign("server"))) as listening, listening.wire() as wire:
+    tls = options(authority.sign("server"), handshake_timeout=timedelta(hours=1))
+    with Listening(sqlite_url, tls=tls) as listening, listening.wire() as wire:
         eventually(lambda: listening.in_loop(lambda: listening.listener.connections) == 1, "the handshake")
         assert listening.run(listening.listener.drain(timedelta(seconds=30)))
         assert wire.remaining() == []
