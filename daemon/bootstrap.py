@@ -32,6 +32,7 @@ from invites.channels.spool import Spool
 from invites.eligibility import Policy
 from invites.options import InviteOptions, Lane
 from invites.retry import RetryPolicy
+from patient_records.blind_index import BlindIndex
 from patient_records.ids import IdSource
 from patient_records.journal import Journal
 from patient_records.keys import open_key_ring
@@ -85,7 +86,7 @@ def build(settings: Settings) -> House:
         ring = open_key_ring(settings.keys.file, connection, codes, utc_now())
     ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
     records = Records(ring, ids)
-    options = _invite_options(settings)
+    options = _invite_options(settings, ring.blind_index)
     invites = assemble(
         database,
         records,
@@ -135,7 +136,7 @@ def _listener(listener: configured.Listener) -> ListenerOptions:
     )
 
 
-def _invite_options(settings: Settings) -> InviteOptions:
+def _invite_options(settings: Settings, blind_index: BlindIndex) -> InviteOptions:
     invitations, delivery = settings.invitations, settings.delivery
     return InviteOptions(
         organisations=_organisations(settings.all_organisations),
@@ -146,6 +147,7 @@ def _invite_options(settings: Settings) -> InviteOptions:
         lease=delivery.lease,
         issue_batch=invitations.batch,
         zone=ZoneInfo(settings.organisation.timezone),
+        blind_index=blind_index,
     )
 
 

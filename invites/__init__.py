@@ -13,8 +13,9 @@ The path of one person through the files of this room:
    render), mark, send (:mod:`~invites.senders`, :mod:`~invites.channels`), :mod:`~invites.finish`. What may become of
    an entry is a table in :mod:`~invites.invitation`.
 4. What did not arrive goes :mod:`~invites.onward` to the next channel; of what nobody knows whether it did,
-   :mod:`~invites.settle` finds out; what time alone ends, :mod:`~invites.sweep` ends; and a new policy reaches
-   everybody by a :mod:`~invites.policy_walk`.
+   :mod:`~invites.settle` finds out; what a provider says afterwards (:mod:`~invites.receipt`) is taken in by
+   :mod:`~invites.receipts` and may make a contact bad (:mod:`~invites.bad_contacts`); what time alone ends,
+   :mod:`~invites.sweep` ends; and a new policy reaches everybody by a :mod:`~invites.policy_walk`.
 
 Whoever asks for a pair by name, over the API or at a front desk, gets it from :mod:`~invites.on_request`, or a
 :mod:`~invites.refusal`; nothing is sent then.

@@ -19,6 +19,7 @@ from invites.mint import Mint
 from invites.on_request import OnRequest
 from invites.onward import Onward
 from invites.options import InviteOptions, Lane
+from invites.receipts import Receipts
 from invites.schedule import Job
 from invites.sweep import Sweep
 from patient_records.ids import IdSource
@@ -38,7 +39,7 @@ SWEEP_EVERY: Final = timedelta(minutes=1)
 
 
 class Invites(Struct, frozen=True):
-    """All that invites people: what hears of changes, what issues (by itself, on request), the lanes, the sweep."""
+    """All that invites people: what hears of changes, issues (by itself, on request), the lanes, sweep and receipts."""
 
     consequences: Consequences
     mint: Mint
@@ -46,6 +47,7 @@ class Invites(Struct, frozen=True):
     on_request: OnRequest
     lanes: Mapping[str, Dispatch]
     sweep: Sweep
+    receipts: Receipts
 
     def jobs(self, invite_every: timedelta) -> list[Job]:
         """Give the jobs of the schedule: issuing, the sweep, and one for each lane."""
@@ -78,6 +80,7 @@ def assemble(
     enqueue = Enqueue(mint, ids, options)
     onward = Onward(records, enqueue, options)
     finish = Finish(database, onward, options.retry, chance)
+    receipts = Receipts(database, onward)
     return Invites(
         consequences=Consequences(options),
         mint=mint,
@@ -87,5 +90,6 @@ def assemble(
             lane.channel.kind: Dispatch(database, records, lane, options, onward=onward, finish=finish, ids=ids)
             for lane in lanes
         },
-        sweep=Sweep(database, records, onward, options),
+        sweep=Sweep(database, records, onward, options, receipts),
+        receipts=receipts,
     )

@@ -26,6 +26,7 @@ from msgspec import Struct, field
 
 from invites import outbox
 from invites.answers_kept import AnswersKept
+from invites.bad_contacts import destination
 from invites.channels.channel import OUTCOME_NAMES
 from invites.finish import Answer, Finish, NotBegun
 from invites.invitation import FINAL, EntryEvent, EntryState, after
@@ -181,13 +182,17 @@ class Dispatch:
             mine = [each for each in ready if each.entry.id in held]
             fresh = [each for each in mine if versions.get(each.entry.record_id) == each.version]
             stale = [_given_back(each.entry) for each in mine if versions.get(each.entry.record_id) != each.version]
-            starts = [Start(each.entry, self._lane.provider.name, each.sealed_request) for each in fresh]
+            starts = [self._start(each) for each in fresh]
             outbox.start(connection, starts, lease=self._options.lease, now=now)
             drops = [drop for drop in dropped if drop.entry.id in held] + stale
             outbox.move(connection, [_move(drop, now) for drop in drops], now)
             ended = [Undelivered(drop.entry, after(EntryState.CLAIMED, drop.event)) for drop in drops]
             self._onward.go_on(connection, [each for each in ended if each.state in FINAL], people, now)
         return fresh
+
+    def _start(self, each: Ready) -> Start:
+        went_to = destination(self._options, each.request.channel, each.request.to)
+        return Start(each.entry, self._lane.provider.name, each.sealed_request, went_to)
 
 
 def _given_back(entry: OutboxEntry) -> Dropped:

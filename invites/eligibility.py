@@ -137,16 +137,24 @@ Assessment: TypeAlias = Eligible | Ineligible
 
 
 def assess(
-    record: PatientRecord, policy: Policy, today: date, *, invited: bool, failed: Collection[str] = ()
+    record: PatientRecord,
+    policy: Policy,
+    today: date,
+    *,
+    invited: bool,
+    failed: Collection[str] = (),
+    good: Demographics | None = None,
 ) -> Assessment:
     """Say whether a person may be invited on that day (of the organisation's calendar), or every reason why not.
 
     ``invited`` says whether an invitation was issued before that left the house, or may have, or still may; a pair
-    issued over the API alone is none. ``failed`` are the channels that certainly reached nobody and would not now.
+    issued over the API alone is none. ``failed`` are the channels that certainly reached nobody and would not now;
+    ``good`` is the person without the contacts that are known to be bad, where there are any.
     """
     person = record.demographics
     usable = usable_channels(person, policy.channels)
-    channels = tuple([channel for channel in usable if channel not in failed]) if failed else usable
+    working = usable if good is None else usable_channels(good, policy.channels)
+    channels = tuple([channel for channel in working if channel not in failed]) if failed else working
     reasons = [
         *_final_reasons(record.standing, person),
         *([Reason.INVITED] if invited else ()),

@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from invites import repository
+from invites.bad_contacts import without_bad
 from invites.eligibility import Assessment, Eligible, Ineligible, Reason, assess
 from invites.enqueue import Draft, Enqueue
 from invites.invitation import FIRST
@@ -133,9 +134,15 @@ class Issue:
         people = [opened[id_] for id_ in sorted(opened)]
         invited = repository.invited_among(connection, opened)  # under the lock: another daemon may have been quicker
         failed = repository.failed_channels(connection, opened, now)
+        good = without_bad(connection, [person.record for person in people], self._options)
         found = {
             id_: assess(
-                opened[id_].record, self._options.policy, today, invited=id_ in invited, failed=failed.get(id_, ())
+                opened[id_].record,
+                self._options.policy,
+                today,
+                invited=id_ in invited,
+                failed=failed.get(id_, ()),
+                good=good.get(id_),
             )
             for id_ in sorted(opened)
         }

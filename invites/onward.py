@@ -8,6 +8,8 @@ A pair that was certainly never sent is known to nobody, so ending it takes noth
 * the time or the person changed (*cancelled*, *expired*): it is as if there had been no invitation, and the person is
   assessed anew; once what stood in the way is gone, the next run invites them.
 
+A receipt that says of an accepted message that it failed is a channel's failure, too (:mod:`invites.receipts`).
+
 An entry given up while its outcome was unknown is neither: somebody may hold that pair, and nothing follows by itself.
 """
 
@@ -22,6 +24,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from invites import outbox, repository
+from invites.bad_contacts import without_bad
 from invites.eligibility import Eligible, assess
 from invites.enqueue import Draft, Enqueue
 from invites.invitation import EntryState, next_channel
@@ -29,6 +32,7 @@ from invites.legible import legible
 from invites.options import InviteOptions
 from invites.outbox import OutboxEntry
 from invites.reassess import reassess
+from patient_records.model import Demographics
 from patient_records.repository import OpenRecord, Records
 
 _CHANNEL_FAILED: Final = frozenset({EntryState.REFUSED, EntryState.GIVEN_UP})
@@ -67,10 +71,24 @@ class Onward:
             repository.end_undelivered(connection, invitation_ids, state.value, now)
             repository.end_tokens(connection, [entry.access_token_id for entry in entries], state.value, now)
         failed = [each.entry for each in ended if each.state in _CHANNEL_FAILED]
+        return self.turn_to_next(connection, failed, {each.entry.record_id for each in ended}, people, now)
+
+    def turn_to_next(
+        self,
+        connection: Connection,
+        failed: Collection[OutboxEntry],
+        concerned: Collection[int],
+        people: Mapping[int, OpenRecord],
+        now: datetime,
+    ) -> int:
+        """Make the next invitation of those whose entry failed and who have another channel; gives how many.
+
+        Everybody else of the ``concerned`` (ids of records) is assessed anew.
+        """
         drafts = self._next_drafts(connection, failed, people, now)
         if drafts:
             self._enqueue(connection, drafts, now)
-        gone = {each.entry.record_id for each in ended} - {draft.opened.record.id for draft in drafts}
+        gone = set(concerned) - {draft.opened.record.id for draft in drafts}
         if gone:
             reassess(connection, [people[id_].record for id_ in sorted(gone) if id_ in people], self._options, now)
         return len(drafts)
@@ -89,18 +107,20 @@ class Onward:
         tried, failing = outbox.channels_tried(connection, ids), repository.failed_channels(connection, ids, now)
         purposes = repository.purposes_of(connection, [e.invitation_id for e in failed if e.invitation_id is not None])
         numbers = {purpose: repository.highest_numbers(connection, ids, purpose) for purpose in set(purposes.values())}
+        good = without_bad(connection, [person.record for person in people.values()], self._options)
         drafts = []
         for entry in failed:
             person, purpose = people.get(entry.record_id), purposes.get(entry.invitation_id or 0)
+            avoided = tried[entry.record_id] | failing.get(entry.record_id, set())
             channel = (
-                self._next_channel(person, tried[entry.record_id] | failing.get(entry.record_id, set()), now)
-                if person and purpose
-                else None
+                self._next_channel(person, avoided, good.get(entry.record_id), now) if person and purpose else None
             )
             if person is not None and purpose is not None and channel is not None:
                 drafts.append(Draft(person, channel, purpose, numbers[purpose].get(entry.record_id, 0) + 1))
         return drafts
 
-    def _next_channel(self, person: OpenRecord, tried: set[str], now: datetime) -> str | None:
-        said = assess(person.record, self._options.policy, self._options.today(now), invited=False)
+    def _next_channel(
+        self, person: OpenRecord, tried: set[str], good: Demographics | None, now: datetime
+    ) -> str | None:
+        said = assess(person.record, self._options.policy, self._options.today(now), invited=False, good=good)
         return next_channel(said.channels, tried) if isinstance(said, Eligible) else None

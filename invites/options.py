@@ -10,6 +10,7 @@ from msgspec import Struct
 from invites.channels.channel import LETTER, Channel, Organisation, Provider
 from invites.eligibility import Policy
 from invites.retry import RetryPolicy
+from patient_records.blind_index import BlindIndex
 
 LETTER_NEEDS = timedelta(days=14)
 """What must be left of a pair's life when its letter is posted (SPEC 5.4)."""
@@ -28,7 +29,8 @@ class InviteOptions(Struct, frozen=True):
     ``lifetime`` is a pair's; ``lease`` how long one daemon may keep an entry to itself, longer than any provider's
     timeout; ``issue_batch`` people share one transaction, ``claim_batch`` entries one claim and one commit;
     ``senders`` is how many calls of one provider run at a time; ``zone`` the local one, for ages and expiry dates.
-    ``organisations`` by code: the records of others are assessed but nobody is invited for them.
+    ``blind_index`` finds contacts that failed; without it none is known. ``organisations`` by code: the records of
+    others are assessed but nobody is invited for them.
     """
 
     organisations: Mapping[str, Organisation]
@@ -41,6 +43,7 @@ class InviteOptions(Struct, frozen=True):
     claim_batch: int = 50
     senders: int = 4
     zone: tzinfo = UTC
+    blind_index: BlindIndex | None = None
 
     def today(self, now: datetime) -> date:
         """The day on the local calendar."""

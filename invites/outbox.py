@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, update
 
 from invites import agenda
 from invites.invitation import CANCELLABLE, FINAL, EntryEvent, EntryState, after
-from invites.tables import QUEUED, UNKNOWN, attempts, outbox
+from invites.receipt import ReceiptState
+from invites.tables import QUEUED, UNKNOWN, attempts, destinations, outbox, receipts
 from patient_records.bulk import BulkInsert
 from patient_records.instants import from_micros, maybe_micros, to_micros
 from patient_records.model import Masked
@@ -91,6 +92,7 @@ _LEAVE_TO_A_PERSON: Final = (
     .values(due_at=None, code=bindparam("why_waits"))
 )
 _ADD_ATTEMPTS: Final = BulkInsert(attempts, ("entry_id", "number", "started_at"))
+_GO_TO: Final = BulkInsert(destinations, ("entry_id", "blind"), key=("entry_id",), update=("blind",))
 _END_ATTEMPT: Final = (
     update(attempts)
     .where(
@@ -119,11 +121,12 @@ class OutboxEntry(Masked, Struct, frozen=True):
 
 
 class Start(Masked, Struct, frozen=True):
-    """An attempt about to begin: the entry, who carries it, and the rendered request, sealed."""
+    """An attempt about to begin: the entry, who carries it, the rendered request, sealed, and where it goes, hashed."""
 
     entry: OutboxEntry
     provider: str
     sealed_request: bytes
+    destination: bytes | None = None
 
 
 class Move(Struct, frozen=True):
@@ -236,6 +239,7 @@ def start(connection: Connection, starts: Sequence[Start], *, lease: timedelta, 
         ],
     )
     _ADD_ATTEMPTS.run(connection, [(begun.entry.id, begun.entry.attempt + 1, to_micros(now)) for begun in starts])
+    _GO_TO.run(connection, [(begun.entry.id, begun.destination) for begun in starts if begun.destination])
 
 
 def move(connection: Connection, moves: Iterable[Move], now: datetime) -> None:
@@ -328,17 +332,30 @@ def past_expiry(connection: Connection, *, limit: int, now: datetime) -> list[Ou
 
 
 def channels_tried(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
-    """By which channels each of these records was or is being written to; what ended unsent is left out."""
+    """By which channels each of these records was or is being written to; what ended unsent or failed is left out."""
+    return {record_id: set() for record_id in record_ids} | invited_by(connection, record_ids)
+
+
+def invited_by(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
+    """By which channels invitations reached each of these records, as far as is known, or are on their way."""
     unsent = [state.value for state in FINAL - {EntryState.ACCEPTED}]
+    failed = select(receipts.c.entry_id).where(
+        receipts.c.entry_id == outbox.c.id, receipts.c.state == ReceiptState.FAILED.value, receipts.c.counts == 1
+    )
     rows = connection.execute(
         select(outbox.c.record_id, outbox.c.channel).where(
-            outbox.c.record_id.in_(list(record_ids)), outbox.c.state.not_in(unsent)
+            outbox.c.record_id.in_(list(record_ids)), outbox.c.state.not_in(unsent), ~failed.exists()
         )
     )
-    tried: dict[int, set[str]] = {record_id: set() for record_id in record_ids}
+    tried: dict[int, set[str]] = {}
     for record_id, channel in rows:
-        tried[record_id].add(channel)
+        tried.setdefault(record_id, set()).add(channel)
     return tried
+
+
+def entries_with(connection: Connection, column: ColumnElement[Any], values: Collection[Any]) -> list[OutboxEntry]:
+    """The entries that have one of these values in that column; not locked."""
+    return _entries(connection, select(*_COLUMNS).where(column.in_(sorted(values)))) if values else []
 
 
 _START_EVENT: Final = {EntryState.CLAIMED: EntryEvent.SEND, EntryState.UNKNOWN: EntryEvent.RESEND}

@@ -14,13 +14,14 @@ from typing import Final
 from msgspec import Struct, field
 from sqlalchemy import Connection, func, select, text
 
-from invites import repository
+from invites import bad_contacts, receipt_rows, repository
+from invites.bad_contacts import without_bad
 from invites.eligibility import ELIGIBLE, Eligible, Reason, assess
 from invites.legible import legible
 from invites.options import InviteOptions
 from invites.tables import LEASED, QUEUED, UNKNOWN, access_tokens, attempts, eligibility, invitations, outbox
 from patient_records.instants import from_micros, maybe_instant, to_micros
-from patient_records.model import PatientRecord
+from patient_records.model import Demographics, PatientRecord
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
@@ -32,6 +33,7 @@ class InviteStatus(Struct, frozen=True):
 
     ``people`` by eligibility state, ``entries`` by channel and state; ``oldest_waiting`` is when the oldest entry was
     made that is neither final nor unknown; ``for_a_person`` counts unknown entries that nobody can settle but staff.
+    ``receipts`` are entries by channel and by what their receipts say; ``bad_contacts`` by channel.
     """
 
     people: dict[str, int]
@@ -39,6 +41,8 @@ class InviteStatus(Struct, frozen=True):
     oldest_waiting: datetime | None
     for_a_person: int
     live_pairs: int
+    receipts: dict[str, dict[str, int]] = {}
+    bad_contacts: dict[str, int] = {}
 
 
 class Forecast(Struct):
@@ -58,6 +62,17 @@ class AttemptStory(Struct, frozen=True):
     code: str | None
 
 
+class ReceiptStory(Struct, frozen=True):
+    """What a provider said afterwards; ``counts`` marks the one that prevails, ``repeats`` how often it came again."""
+
+    state: str
+    at: datetime
+    code: str
+    permanent: bool
+    repeats: int
+    counts: bool
+
+
 class InvitationStory(Struct, frozen=True):
     """One invitation and its way out; ``state`` and ``code`` are its outbox entry's."""
 
@@ -72,6 +87,7 @@ class InvitationStory(Struct, frozen=True):
     ended_at: datetime | None
     end_reason: str | None
     attempts: list[AttemptStory]
+    receipts: list[ReceiptStory] = []
 
 
 class ReasonStory(Struct, frozen=True):
@@ -101,6 +117,8 @@ def status(connection: Connection) -> InviteStatus:
         oldest_waiting=_oldest_waiting(connection),
         for_a_person=connection.scalar(select(func.count()).select_from(outbox).where(*unknown)) or 0,
         live_pairs=connection.scalar(select(func.count()).select_from(access_tokens).where(live)) or 0,
+        receipts=receipt_rows.count_by_channel(connection),
+        bad_contacts=bad_contacts.count_bad(connection),
     )
 
 
@@ -141,8 +159,8 @@ def forecast(database: Database, records: Records, options: InviteOptions) -> Fo
         with database.read() as connection:
             states = people_by_state(connection, organisation)
         found.why_not.update({state: count for state, count in states.items() if state != ELIGIBLE})
-        for person, failed, today in _eligible(database, records, options, organisation):
-            said = assess(person, options.policy, today, invited=False, failed=failed)
+        for person, failed, good, today in _eligible(database, records, options, organisation):
+            said = assess(person, options.policy, today, invited=False, failed=failed, good=good)
             if isinstance(said, Eligible):
                 found.by_channel[said.channels[0]] += 1
             else:
@@ -152,8 +170,8 @@ def forecast(database: Database, records: Records, options: InviteOptions) -> Fo
 
 def _eligible(
     database: Database, records: Records, options: InviteOptions, organisation: str
-) -> Iterator[tuple[PatientRecord, set[str], date]]:
-    """Open everybody who is down as eligible, a page to a snapshot; with each what failed, and the day of the look."""
+) -> Iterator[tuple[PatientRecord, set[str], Demographics | None, date]]:
+    """Open everybody who is down as eligible, a page to a snapshot; what failed of each, and the day of the look."""
     last = 0
     while True:
         with database.read() as connection:
@@ -162,11 +180,13 @@ def _eligible(
             ids = repository.eligible_page(connection, organisation, last, _PAGE)
             opened = legible(records.load, connection, ids)
             failed = repository.failed_channels(connection, ids, now)
+            good = without_bad(connection, [person.record for person in opened.values()], options)
         if not ids:
             return
         last = ids[-1]
         for person in opened.values():
-            yield person.record, failed.get(person.record.id, set()), today
+            id_ = person.record.id
+            yield person.record, failed.get(id_, set()), good.get(id_), today
 
 
 def explain(connection: Connection, record_id: int) -> PersonStory:
@@ -199,6 +219,8 @@ def _invitations(connection: Connection, record_id: int) -> list[InvitationStory
         .where(invitations.c.record_id == record_id, outbox.c.record_id == record_id)
         .order_by(invitations.c.created_at, invitations.c.number)
     )
+    rows = connection.execute(statement).all()
+    said = receipt_rows.known(connection, [row.entry_id for row in rows])
     return [
         InvitationStory(
             purpose=row.purpose,
@@ -212,8 +234,12 @@ def _invitations(connection: Connection, record_id: int) -> list[InvitationStory
             ended_at=maybe_instant(row.ended_at),
             end_reason=row.end_reason,
             attempts=tries.get(row.entry_id, []),
+            receipts=[
+                ReceiptStory(each.state.value, each.at, each.code, each.permanent, each.repeats, each.counts)
+                for each in said.get(row.entry_id, [])
+            ],
         )
-        for row in connection.execute(statement)
+        for row in rows
     ]
 
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from invites import repository
+from invites.bad_contacts import without_bad
 from invites.channels.channel import InvitationText, Refused, Request
 from invites.eligibility import Ineligible, assess
 from invites.enqueue import pair_of
@@ -81,6 +82,8 @@ class Prepare:
             now = self._database.now(connection)
             tokens = repository.token_times(connection, [entry.access_token_id for entry in entries])
             people = legible(self._records.load, connection, {entry.record_id for entry in entries})
+            for id_, good in without_bad(connection, [each.record for each in people.values()], self._options).items():
+                people[id_] = people[id_].changed(good, people[id_].record.standing)
         return [self._checked(entry, people.get(entry.record_id), tokens, now) for entry in entries]
 
     def _checked(

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from invites import repository
+from invites.bad_contacts import without_bad
 from invites.eligibility import Assessment, assess
 from invites.options import InviteOptions
 from patient_records.model import PatientRecord
@@ -20,9 +21,12 @@ def reassess(
     by_id = {record.id: record for record in records}
     invited = repository.invited_among(connection, by_id)
     failed = repository.failed_channels(connection, by_id, now)
+    good = without_bad(connection, by_id.values(), options)
     today = options.today(now)
     found = {
-        id_: assess(record, options.policy, today, invited=id_ in invited, failed=failed.get(id_, ()))
+        id_: assess(
+            record, options.policy, today, invited=id_ in invited, failed=failed.get(id_, ()), good=good.get(id_)
+        )
         for id_, record in by_id.items()
     }
     rows = [repository.eligibility_row(id_, by_id[id_].organisation, said, today) for id_, said in found.items()]

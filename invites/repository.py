@@ -73,14 +73,23 @@ refused one until the person can be reached elsewhere by it, a given up one for 
 NEW_CONTACT: Final = "new_contact"
 """What stands in place of those once the channel leads elsewhere: the failure says nothing of the new address."""
 
+UNREACHED: Final = "unreached"
+"""Why an invitation ended of which a receipt said that it reached nobody for now: its channel rests, as a given up one
+does, and its pair lives on."""
+
+BOUNCED: Final = "bounced"
+"""Why an invitation ended of which a receipt said that it never can reach anybody there: its contact is bad."""
+
 REST: Final = timedelta(days=1)
 """How long a channel rests that was given up: an outage passes, and until then others do not wait in vain."""
+
+_RESTING: Final = (EntryState.GIVEN_UP.value, UNREACHED)
 
 _INVITED: Final = (
     select(invitations.c.record_id)
     .where(
         invitations.c.record_id.in_(bindparam("ids", expanding=True)),
-        func.coalesce(invitations.c.end_reason, "").not_in((*UNSENT, *FAILED, NEW_CONTACT)),
+        func.coalesce(invitations.c.end_reason, "").not_in((*UNSENT, *FAILED, NEW_CONTACT, UNREACHED, BOUNCED)),
     )
     .distinct()
 )
@@ -90,7 +99,10 @@ _FAILED: Final = (
         invitations.c.id, invitations.c.record_id, outbox.c.channel, invitations.c.end_reason, invitations.c.ended_at
     )
     .join(outbox, (outbox.c.record_id == invitations.c.record_id) & (outbox.c.invitation_id == invitations.c.id))
-    .where(invitations.c.record_id.in_(bindparam("ids", expanding=True)), invitations.c.end_reason.in_(FAILED))
+    .where(
+        invitations.c.record_id.in_(bindparam("ids", expanding=True)),
+        invitations.c.end_reason.in_((*FAILED, UNREACHED, BOUNCED)),
+    )
 )
 
 _NUMBERS: Final = (
@@ -123,12 +135,16 @@ _WALK: Final = BulkInsert(
 
 
 class FailedInvitation(Struct, frozen=True):
-    """An invitation that certainly reached nobody because its channel failed: refused, or given up at that time."""
+    """An invitation that reached nobody because its channel failed: refused, or given up at that time.
+
+    ``bounced``: because of its contact, which is bad by itself, so that the channel has no blame.
+    """
 
     id: int
     record_id: int
     channel: str
     given_up_at: datetime | None
+    bounced: bool = False
 
 
 class TokenTimes(Struct, frozen=True):
@@ -188,7 +204,8 @@ def failed_invitations(connection: Connection, ids: Collection[int]) -> list[Fai
             row.id,
             row.record_id,
             row.channel,
-            from_micros(row.ended_at) if row.end_reason == EntryState.GIVEN_UP.value else None,
+            from_micros(row.ended_at) if row.end_reason in _RESTING else None,
+            row.end_reason == BOUNCED,
         )
         for row in connection.execute(_FAILED, {"ids": list(ids)})
     ]
@@ -198,7 +215,7 @@ def failed_channels(connection: Connection, ids: Collection[int], now: datetime)
     """By which channels not to try each of these records now; those without such a channel are left out."""
     channels: dict[int, set[str]] = {}
     for failed in failed_invitations(connection, ids):
-        if failed.given_up_at is None or failed.given_up_at + REST > now:
+        if not failed.bounced and (failed.given_up_at is None or failed.given_up_at + REST > now):
             channels.setdefault(failed.record_id, set()).add(failed.channel)
     return channels
 
@@ -259,6 +276,16 @@ def end_undelivered(connection: Connection, ids: Collection[int], reason: str, n
         ended_at = func.coalesce(invitations.c.ended_at, to_micros(now))
         statement = update(invitations).where(invitations.c.id.in_(list(ids)))
         connection.execute(statement.values(ended_at=ended_at, end_reason=reason))
+
+
+def delivered_after_all(connection: Connection, ids: Collection[int]) -> None:
+    """Take back that these invitations reached nobody for now. One that bounced stays ended: its pair opens nothing."""
+    if ids:
+        pair = select(access_tokens.c.ended_at).where(access_tokens.c.id == invitations.c.access_token_id)
+        mine = invitations.c.id.in_(list(ids)) & (invitations.c.end_reason == UNREACHED)
+        over = pair.scalar_subquery().is_not(None)
+        connection.execute(update(invitations).where(mine, over).values(end_reason=PAIR_EXPIRED))
+        connection.execute(update(invitations).where(mine).values(ended_at=None, end_reason=None))
 
 
 def end_invitations_of(connection: Connection, record_ids: Collection[int], reason: str, now: datetime) -> None:

@@ -24,27 +24,32 @@ from invites.onward import Onward, Undelivered
 from invites.options import InviteOptions
 from invites.outbox import Move, OutboxEntry
 from invites.policy_walk import CHUNK, PolicyWalk
+from invites.receipts import Receipts
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
 
 class SweepReport(Struct):
-    """What one sweep found: leases that lapsed, entries and pairs that expired, people looked at again."""
+    """What one sweep found: leases that lapsed, entries and pairs that expired, people looked at, late receipts."""
 
     lapsed: int = 0
     entries: int = 0
     pairs: int = 0
     looked_at_again: int = 0
+    receipts: int = 0
 
 
 class Sweep:
     """Does what time alone brings about. One object serves any number of runs."""
 
-    def __init__(self, database: Database, records: Records, onward: Onward, options: InviteOptions) -> None:
+    def __init__(
+        self, database: Database, records: Records, onward: Onward, options: InviteOptions, receipts: Receipts
+    ) -> None:
         self._database = database
         self._records = records
         self._onward = onward
         self._options = options
+        self._receipts = receipts
         self._walk = PolicyWalk(database, records, options)
         self._log_emptied = datetime.min.replace(tzinfo=UTC)
 
@@ -58,6 +63,7 @@ class Sweep:
             report.looked_at_again += self._come_of_age(organisation, stopping)
             report.looked_at_again += self._walk(organisation, stopping)
         if not stopping():
+            report.receipts = self._receipts.match_late().changed.total()
             self._empty_log(report)
         return report
 

@@ -113,6 +113,7 @@ outbox: Final = Table(
     Index("outbox_leases", "lease_until", **_only_where(LEASED)),
     Index("outbox_expiry", "expires_at", **_only_where(WAITING)),
     Index("outbox_final", "final_at", **_only_where("final_at IS NOT NULL")),
+    Index("outbox_provider_reference", "provider_reference", **_only_where("provider_reference IS NOT NULL")),
 )
 """What is to be sent. ``code`` says why the entry is where it is; ``attempt`` counts attempts and is the fence: whoever
 finishes an attempt must name its number. ``sealed_payload`` is the pair, ``sealed_request`` the rendered message of the
@@ -143,3 +144,65 @@ policy_walks: Final = Table(
 """How far everybody was assessed anew under a policy, so that a changed configuration reaches those whom no message
 touches: ``policy`` is its fingerprint, ``through`` the last record looked at. What was begun last is what the table
 ``eligibility`` says."""
+
+destinations: Final = Table(
+    "destinations",
+    metadata,
+    Column("entry_id", _ID, primary_key=True, autoincrement=False),
+    Column("blind", LargeBinary, nullable=False),
+)
+"""Where the latest attempt of an entry went, as a keyed hash: the request is shredded by the time that it bounces."""
+
+receipts: Final = Table(
+    "receipts",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("permanent", Integer, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("counts", Integer, nullable=False),
+    Index("receipts_counting", "channel", "state", **_only_where("counts = 1")),
+    Index("receipts_failed", "channel", "received_at", **_only_where("state = 'failed'")),
+    sqlite_with_rowid=False,
+)
+"""What providers said of entries after they took them: of each kind the earliest, ``repeats`` counts the others.
+``counts`` is 1 for what prevails (:mod:`invites.receipt`)."""
+
+receipts_waiting: Final = Table(
+    "receipts_waiting",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("reference", Text, primary_key=True),
+    Column("ours", Integer, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("permanent", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Index("receipts_waiting_received", "received_at"),
+    sqlite_with_rowid=False,
+)
+"""Receipts whose entry was not found: one may overtake the answer of the very call that it is about. ``reference`` is
+our own (``ours`` 1) or the provider's."""
+
+bad_contacts: Final = Table(
+    "bad_contacts",
+    metadata,
+    Column("record_id", BigInteger, primary_key=True),
+    Column("blind", LargeBinary, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("bad_since", BigInteger),
+    Index("bad_contacts_channel", "channel", "organisation", **_only_where("bad_since IS NOT NULL")),
+    sqlite_with_rowid=False,
+)
+"""Numbers and addresses that failed, by keyed hash: ``failures`` counts those that the provider called temporary,
+``bad_since`` says from when nothing is sent there any more."""

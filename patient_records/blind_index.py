@@ -52,6 +52,10 @@ class BlindIndex(Masked):
         kind = "email" if point.kind == "email" else "phone"
         return self._hash(f"contact {kind} {point.value.casefold()}".encode())
 
+    def envelope(self, lines: str) -> bytes:
+        """Index a postal address as it stands on an envelope, the name first, lines joined by LF."""
+        return self._hash(f"contact letter {lines.casefold()}".encode())
+
     def message_key(self, sender: str, control_id: str, body: bytes) -> int:
         """Where a repeat of a message is looked for: by sender and MSH-10, by the body where there is no MSH-10."""
         text = f"message {len(sender)}:{sender}{control_id}".encode()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from daemon.story import Story
+    from invites.overview import ReceiptStory
 
 
 @click.command("explain", epilog="Example: doorstep explain 9990000018")
@@ -75,7 +76,15 @@ def _lines(story: Story) -> list[str]:
             + (f" ({attempt.code})" if attempt.code else "")
             for attempt in invitation.attempts
         ]
+        lines += [_receipt(receipt) for receipt in invitation.receipts]
     return lines
+
+
+def _receipt(receipt: ReceiptStory) -> str:
+    kind = f"{receipt.state} for good" if receipt.permanent else receipt.state
+    code = f" ({receipt.code})" if receipt.code else ""
+    again = f"; came {receipt.repeats} times more" if receipt.repeats else ""
+    return f"    receipt of {_when(receipt.at)}: {kind}{code}{again}{'' if receipt.counts else '; overruled'}"
 
 
 def _when(at: datetime) -> str:

@@ -62,6 +62,12 @@ def _lines(signs: VitalSigns, now: datetime) -> list[str]:
     for channel, states in sorted(signs.invites.entries.items()):
         counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         lines.append(f"  {channel}: {counts}")
+        if said := signs.invites.receipts.get(channel):
+            receipts = ", ".join(f"{count} {state}" for state, count in sorted(said.items()))
+            lines.append(f"    receipts: {receipts}")
+    if bad := signs.invites.bad_contacts:
+        counts = ", ".join(f"{count} for {channel}" for channel, count in sorted(bad.items()))
+        lines.append(f"bad contacts: {counts}")
     oldest = signs.invites.oldest_waiting
     lines.append(f"outbox: oldest waiting entry {f'{_ago(now, oldest)} old' if oldest else 'none'}")
     if signs.invites.for_a_person:

@@ -146,10 +146,11 @@ class House:
 
     def __init__(self, url: str, options: InviteOptions | None = None, ring: KeyRing | None = None) -> None:
         self.database = ShiftedDatabase(url)
-        self.options = options or InviteOptions(
+        self.ring = ring or KeyRing([], {}).completed([ORGANISATION, "RX2"])
+        options = options or InviteOptions(
             {ORGANISATION: HOSPITAL}, "https://join.example", zone=ZoneInfo("Europe/London")
         )
-        self.ring = ring or KeyRing([], {}).completed([ORGANISATION, "RX2"])
+        self.options = msgspec.structs.replace(options, blind_index=self.ring.blind_index)
         self.ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
         self.records = Records(self.ring, self.ids)
         self.invites = assemble(
@@ -163,7 +164,7 @@ class House:
             chance=random.Random(1).random,
         )
         self.issue, self.sweep = self.invites.issue, self.invites.sweep
-        self.consequences = self.invites.consequences
+        self.consequences, self.receipts = self.invites.consequences, self.invites.receipts
         self.enqueue = Enqueue(self.invites.mint, self.ids, self.options)
         self.onward = Onward(self.records, self.enqueue, self.options)
         self.finish = Finish(self.database, self.onward, self.options.retry, random.Random(1).random)
