@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "check-config": "Show all faults of the configuration at once.",
     "migrate": "Bring the database to the program's version.",
     "send": "Send HL7 messages over MLLP and print each answer.",
+    "import-csv": "Make or update people from a CSV file, by the rules of an A28.",
     "invite": "Find the people who may be invited and invite them, once, now.",
     "explain": "Tell one patient's story: messages, invitations, and why or why not.",
     "status": "Show what the running daemon does, read from its database.",

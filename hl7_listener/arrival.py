@@ -78,7 +78,8 @@ class Arrival(Masked, Struct, frozen=True):
     """One frame or piece of a stream, understood.
 
     ``offset`` is where it began in its connection's stream; ``last`` says that the connection ends with its answer
-    (SPEC 3.1, too large).
+    (SPEC 3.1, too large). ``replay_of`` is the journal entry whose message this is, when staff have it applied again:
+    it is no repeat, and nobody waits for an answer.
     """
 
     listener: ListenerOptions
@@ -90,6 +91,7 @@ class Arrival(Masked, Struct, frozen=True):
     source: Answerable
     charset_guessed: bool = False
     last: bool = False
+    replay_of: int | None = None
 
     @property
     def sender(self) -> str:

@@ -74,7 +74,7 @@ class Batch:
         settled: list[Settled] = []
         entries: list[Entry] = []
         for arrival, key, digest, own in zip(arrivals, keys, digests, blinds, strict=True):
-            repeat = self._repeat(arrival, key, digest)
+            repeat = self._repeat(arrival, key, digest) if arrival.replay_of is None else None
             if repeat is None:
                 done, entry = self._settle(arrival, key, digest, own)
                 entries.append(entry)
@@ -111,15 +111,15 @@ class Batch:
 
     def _settle(self, arrival: Arrival, key: int, digest: bytes, blinds: Sequence[bytes]) -> tuple[Settled, Entry]:
         decision = self._decide(arrival, blinds)
-        findings = decision.findings
-        if self._known.get(key) and decision.code is AckCode.AA:
+        findings, replayed = decision.findings, arrival.replay_of is not None
+        if self._known.get(key) and decision.code is AckCode.AA and not replayed:
             findings += ("control_id_reused:MSH-10",)
         if arrival.charset_guessed:
             findings += ("charset_guessed:MSH-18",)
         journal_id = self._stores.ids.row_id()
-        answer = self._answer(arrival, decision, journal_id)
+        answer = b"" if replayed else self._answer(arrival, decision, journal_id)
         opened = self._open[decision.record_id] if decision.record_id is not None else None
-        code = decision.code or ""
+        code = "" if replayed else decision.code or ""
         entry = Entry(
             id=journal_id,
             received_at=arrival.received_at,
@@ -139,8 +139,9 @@ class Batch:
             raw=arrival.raw,
             answer=code,
             acknowledgment=answer,
-            quarantine=decision.reason if decision.waits else "",
+            quarantine=decision.reason if decision.waits and not replayed else "",
             offset=arrival.offset,
+            replay_of=arrival.replay_of,
         )
         if code == AckCode.AA:
             self._known.setdefault(key, []).append(Known(journal_id, digest, answer))

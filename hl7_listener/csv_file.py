@@ -20,7 +20,8 @@ from msgspec import Struct
 from hl7_listener.csv_rows import DateForm, HeaderFault, columns_of, form_of
 from patient_records.model import Masked
 
-UTF_8: Final = "utf-8-sig"
+UTF_8: Final = "utf-8"
+UTF_8_WITH_BOM: Final = "utf-8-sig"
 WINDOWS: Final = "cp1252"
 REASON: Final = "reason"
 REJECTED: Final = ".rejected.csv"
@@ -91,13 +92,15 @@ def _charset_of(path: Path) -> str:
     """UTF-8 when all of it is, else Windows-1252: no text of any length in that is UTF-8 by chance."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
+        marked = file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+        file.seek(0)
         try:
             while chunk := file.read(_CHUNK):
                 decoder.decode(chunk)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return WINDOWS
-    return UTF_8
+    return UTF_8_WITH_BOM if marked else UTF_8
 
 
 def _columns(header: tuple[str, ...]) -> tuple[str | None, ...]:

@@ -67,3 +67,27 @@ def failures_told() -> Iterator[None]:
 def on_a_terminal() -> bool:
     """Whether a progress bar makes sense."""
     return sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def progress_of(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far long work has come: a bar on a terminal, elsewhere a line at each tenth; give what tells it."""
+    if on_a_terminal():
+        from rich.console import Console  # noqa: PLC0415 (only where somebody looks)
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+
+        columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    told = 0
+
+    def tell(done: int) -> None:
+        nonlocal told
+        tenth = 10 * done // total if total else 10
+        if tenth > told:
+            told = tenth
+            click.echo(f"{what}: {done} of {total}", err=True)
+
+    yield tell
