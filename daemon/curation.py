@@ -1,4 +1,4 @@
-"""What commands put together on a house to work on messages beside the daemon: spreadsheets, replays, the quarantine."""
+"""What commands put together on a house to work beside the daemon: spreadsheets, replays, the quarantine."""
 
 from __future__ import annotations
 
