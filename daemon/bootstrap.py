@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from daemon import migrate
 from daemon import settings as configured
+from daemon.letter_delivery import letter_lane
 from daemon.listener_telemetry import ListenerTelemetry
 from daemon.metrics import Metrics
 from daemon.settings import Settings
@@ -27,7 +28,7 @@ from hl7_listener.options import ListenerOptions
 from hl7_listener.tls import TlsSide
 from invites.assembly import Invites, assemble
 from invites.channels import composition
-from invites.channels.channel import Organisation
+from invites.channels.channel import LETTER, Organisation
 from invites.channels.spool import Spool
 from invites.eligibility import Policy
 from invites.options import InviteOptions, Lane
@@ -148,6 +149,7 @@ def _invite_options(settings: Settings, blind_index: BlindIndex) -> InviteOption
         issue_batch=invitations.batch,
         zone=ZoneInfo(settings.organisation.timezone),
         blind_index=blind_index,
+        letters_at=delivery.letter.daily_at,
     )
 
 
@@ -159,4 +161,9 @@ def _lanes(settings: Settings) -> tuple[Lane, ...]:
     """One lane for each allowed channel. Every provider is the spool; others take its place in ``delivery``."""
     channels = composition.build(sender="")
     spool = Spool(settings.delivery.spool.folder)
-    return tuple(Lane(channels[kind], spool) for kind in settings.invitations.channels)
+    return tuple(
+        letter_lane(settings.delivery, channels[kind], spool, utc_now)
+        if kind == LETTER
+        else Lane(channels[kind], spool)
+        for kind in settings.invitations.channels
+    )

@@ -62,3 +62,8 @@ class _Keeper:
             self._log.info("delivered", channel=channel, outcome=outcome, count=count)
         for reason, count in report.dropped.items():
             self._log.info("not_delivered", channel=channel, reason=reason, count=count)
+        batch = report.handed_over
+        if batch is not None and batch.code:
+            self._log.warning("batch_not_closed", channel=channel, error_code=batch.code)
+        elif batch is not None:
+            self._log.info("batch_closed", channel=channel, letter_batch=batch.batch, count=batch.letters)

@@ -92,6 +92,7 @@ ALLOW_LIST: Final = MappingProxyType(
         "offset": _key("A position in bytes, from 0.", _whole),
         "count": _key("How many.", _whole),
         "batch": _key("How many in one transaction.", _whole),
+        "letter_batch": _key("The name of a batch of letters, which is its folder's.", _id_text),
         "attempt": _key("The number of an attempt, from 1.", _whole),
         "duration_ms": _key("How long it took, in milliseconds.", _number),
         "record_id": _key("The id of a patient record's row: it tells nothing without the database.", _id),

@@ -27,7 +27,7 @@ from msgspec import Struct, field
 from invites import outbox
 from invites.answers_kept import AnswersKept
 from invites.bad_contacts import destination
-from invites.channels.channel import OUTCOME_NAMES
+from invites.channels.channel import OUTCOME_NAMES, HandedOver
 from invites.finish import Answer, Finish, NotBegun
 from invites.invitation import FINAL, EntryEvent, EntryState, after
 from invites.onward import Onward, Undelivered
@@ -56,11 +56,12 @@ def awake_or_asleep() -> float:
 
 
 class DispatchReport(Struct):
-    """What one run of a lane did: outcomes by name, entries dropped by the re-check, unknown ones looked at."""
+    """What one run of a lane did: outcomes by name, entries dropped by the re-check, unknown ones settled, a batch."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     settled: int = 0
+    handed_over: HandedOver | None = None
 
     def count(self, answers: Iterable[Answer]) -> None:
         """Count what calls came to; one that was never made is a dropped entry and no outcome."""
@@ -115,6 +116,8 @@ class Dispatch:
             report.settled += looked_at
         while not ending() and self._batch(report, ending):
             pass
+        if not ending():
+            report.handed_over = self._lane.round_off()
         return report
 
     def close(self, deadline: float = CLOSING) -> bool:

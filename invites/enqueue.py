@@ -64,10 +64,11 @@ class Enqueue:
     def __init__(self, mint: Mint, ids: IdSource, options: InviteOptions) -> None:
         self._mint = mint
         self._ids = ids
+        self._due = options.entry_due
         self._expires = options.entry_expires
 
     def __call__(self, connection: Connection, drafts: Sequence[Draft], now: datetime) -> None:
-        """Make a pair, an invitation and an entry due now for each draft: three statements, whatever their number."""
+        """Make a pair, an invitation and an entry for each draft: three statements, whatever their number."""
         minted = self._mint.pairs(connection, [draft.opened for draft in drafts], INVITATION, now)
         invitation_ids = [self._ids.row_id() for _ in drafts]
         made = list(zip(drafts, minted, invitation_ids, strict=True))
@@ -86,7 +87,7 @@ class Enqueue:
             self._ids.opaque(),
             draft.channel,
             EntryState.QUEUED.value,
-            to_micros(now),
+            to_micros(self._due(draft.channel, now)),
             0,
             to_micros(self._expires(draft.channel, minted.expires_at)),
             draft.opened.key.seal(payload_of(minted.pair), PAYLOAD, entry_id),

@@ -12,7 +12,7 @@ configuration::
     load does all of it, or raises ConfigurationFaults, every fault with its place and mend
 """
 
-from daemon.settings.delivery import Delivery, Email, Letter, Sms, Smtp, Spool
+from daemon.settings.delivery import Delivery, DropFolder, Email, Letter, Sms, Smtp, Spool
 from daemon.settings.document import find
 from daemon.settings.faces import Api, Join
 from daemon.settings.faults import ConfigurationFaults, Fault, as_json, for_people
@@ -27,6 +27,7 @@ __all__ = [
     "ConfigurationFaults",
     "Database",
     "Delivery",
+    "DropFolder",
     "Email",
     "Fault",
     "Invitations",

@@ -35,17 +35,15 @@ def contradictions(settings: Settings, doubtful: frozenset[str] = frozenset()) -
 
 
 def not_yet(settings: Settings) -> Iterator[Contradiction]:
-    """Find what is asked for and comes with a later version: providers, daily letters, enforced conformance."""
+    """Find what is asked for and comes with a later version: providers, enforced conformance."""
     delivery = settings.delivery
     for channel, provider in (
         ("sms", delivery.sms.provider),
         ("email", delivery.email.provider),
         ("letter", delivery.letter.provider),
     ):
-        if provider != "spool":
+        if provider not in {"spool", "dropfolder"}:
             yield Contradiction(("delivery", channel, "provider"), "is not yet in this version", 'Use "spool"')
-    if delivery.letter.batch != "immediate":
-        yield Contradiction(("delivery", "letter", "batch"), "is not yet in this version", 'Use "immediate"')
     for position, listener in enumerate(settings.listeners):
         if listener.validation == "enforce":  # to report instead would pass what somebody wanted stopped
             yield Contradiction(("listeners", position, "validation"), "is not yet in this version", 'Use "report"')

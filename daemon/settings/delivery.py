@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,13 +51,29 @@ class Email(Section):
     smtp: Smtp = Smtp()
 
 
+class DropFolder(Section):
+    """[delivery.letter.dropfolder]: batches for a print house, used where provider = "dropfolder"."""
+
+    folder: FilePath = Path("doorstep-data/letters")
+    """The folder of batches/ and returns/, absolute once loaded."""
+    content: Literal["pdf", "manifest"] = "pdf"
+    """A PDF for each letter, or a manifest alone, for a mail house that merges into its own stationery."""
+
+
 class Letter(Section):
     """[delivery.letter]."""
 
-    provider: Literal["spool", "notify"] = "spool"
+    provider: Literal["spool", "dropfolder", "notify"] = "spool"
     """Who carries letters."""
     batch: Batch = "immediate"
     """When letters are handed over: as they come, or ``daily HH:MM`` in the organisation's zone."""
+    dropfolder: DropFolder = DropFolder()
+
+    @property
+    def daily_at(self) -> time | None:
+        """The local time of day at which letters are handed over; None for as they come."""
+        _, daily, clock = self.batch.partition("daily ")
+        return time.fromisoformat(clock) if daily else None
 
 
 class Delivery(Section):

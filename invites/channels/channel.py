@@ -96,6 +96,15 @@ OUTCOME_NAMES: Final = {Accepted: "accepted", NotSent: "not_sent", Refused: "ref
 """How each outcome is called in counts and labels."""
 
 
+class HandedOver(Struct, frozen=True):
+    """What closing a batch came to: its name, ``letters`` and ``pages``; or why it waits for the next try, a code."""
+
+    batch: str = ""
+    letters: int = 0
+    pages: int = 0
+    code: str = ""
+
+
 class Settlement(Enum):
     """How an unknown outcome can be settled with this provider."""
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from invites.channels.channel import Accepted, NotSent, Outcome, Provider, Refused, Request, Settlement, Unknown
+from invites.channels.drop_folder import DropFolder
 from invites.channels.spool import Spool
+
+PDF = b"%PDF-1.7 /Type/Pages/Count 1"
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,44 @@ class Subject:
 
     provider: Provider
     delivered: Callable[[], list[tuple[str, str]]]
+    channels: tuple[str, ...] = ("sms", "email", "letter")
+
+    def message(self, reference: str = "ref-1", body: bytes = PDF) -> Request:
+        """A message that it carries."""
+        return Request(self.channels[0], reference, "+447700900123", body)
 
 
 def _spool(folder: Path) -> Subject:
     return Subject(Spool(folder), lambda: sorted((path.parent.name, path.stem) for path in folder.glob("*/*")))
 
 
-PROVIDERS: dict[str, Callable[[Path], Subject]] = {"spool": _spool}
+def _drop_folder(folder: Path) -> Subject:
+    def delivered() -> list[tuple[str, str]]:
+        return sorted(("letter", path.stem) for path in folder.rglob("*.pdf"))
+
+    return Subject(DropFolder(folder, lambda: datetime.now(UTC)), delivered, ("letter",))
+
+
+def _drop_folder_that_closes(folder: Path) -> Subject:
+    """Every letter is in a batch, and the batch taken away, before anybody asks again."""
+    drop = DropFolder(folder, lambda: datetime.now(UTC))
+    taken: list[tuple[str, str]] = []
+
+    def delivered() -> list[tuple[str, str]]:
+        drop.close_batch()
+        for batch in (folder / "batches").iterdir():
+            taken.extend(("letter", path.stem) for path in batch.glob("*.pdf"))
+            shutil.rmtree(batch)
+        return sorted(taken)
+
+    return Subject(drop, delivered, ("letter",))
+
+
+PROVIDERS: dict[str, Callable[[Path], Subject]] = {
+    "spool": _spool,
+    "dropfolder": _drop_folder,
+    "dropfolder, taken": _drop_folder_that_closes,
+}
 CHANNELS = ("sms", "email", "letter")
 
 
@@ -45,7 +81,10 @@ def message(reference: str = "ref-1", channel: str = "sms", body: bytes = b"Hell
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_what_is_accepted_is_delivered_and_can_be_found(subject: Subject, channel: str) -> None:
-    outcome = subject.provider.send(message(channel=channel))
+    if channel not in subject.channels:
+        assert isinstance(subject.provider.send(message(channel=channel)), Refused)
+        return
+    outcome = subject.provider.send(message(channel=channel, body=PDF))
     assert isinstance(outcome, Accepted)
     assert outcome.provider_reference
     assert subject.delivered() == [(channel, "ref-1")]
@@ -54,7 +93,7 @@ def test_what_is_accepted_is_delivered_and_can_be_found(subject: Subject, channe
 
 
 def test_what_never_arrived_is_not_found(subject: Subject) -> None:
-    subject.provider.send(message("ref-1"))
+    subject.provider.send(subject.message("ref-1"))
     assert isinstance(subject.provider.search("ref-2"), NotSent | Unknown)
     assert isinstance(subject.provider.search("ref"), NotSent | Unknown)
 
@@ -62,9 +101,10 @@ def test_what_never_arrived_is_not_found(subject: Subject) -> None:
 def test_the_same_reference_twice_is_delivered_once_where_it_deduplicates(subject: Subject) -> None:
     if subject.provider.settlement is not Settlement.DEDUPLICATES:
         pytest.skip("this provider does not deduplicate")
-    first = subject.provider.send(message())
-    assert subject.provider.send(message(body=b"another")) == first
-    assert subject.delivered() == [("sms", "ref-1")]
+    first = subject.provider.send(subject.message())
+    assert subject.delivered() == [(subject.channels[0], "ref-1")]
+    assert subject.provider.send(subject.message(body=PDF + b"another")) == first
+    assert subject.delivered() == [(subject.channels[0], "ref-1")]
 
 
 def test_the_same_reference_from_many_threads_is_delivered_once(subject: Subject) -> None:
@@ -74,25 +114,25 @@ def test_the_same_reference_from_many_threads_is_delivered_once(subject: Subject
 
     def send(_: int) -> Outcome:
         start.wait(timeout=60)
-        return subject.provider.send(message())
+        return subject.provider.send(subject.message())
 
     with ThreadPoolExecutor(8) as threads:
         outcomes = set(threads.map(send, range(8)))
     assert len(outcomes) == 1
     assert isinstance(outcomes.pop(), Accepted)
-    assert subject.delivered() == [("sms", "ref-1")]
+    assert subject.delivered() == [(subject.channels[0], "ref-1")]
 
 
 def test_many_threads_lose_nothing(subject: Subject) -> None:
     with ThreadPoolExecutor(8) as threads:
-        outcomes = list(threads.map(subject.provider.send, (message(f"ref-{number}") for number in range(60))))
+        outcomes = list(threads.map(subject.provider.send, (subject.message(f"ref-{number}") for number in range(60))))
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
     assert len(subject.delivered()) == 60
 
 
 @pytest.mark.parametrize("reference", ["", "../ref", "a/b", ".hidden", "a" * 65, "ref\n", "a.txt", "ré", "a\0b"])
 def test_a_reference_that_could_be_a_path_is_refused(subject: Subject, reference: str) -> None:
-    assert isinstance(subject.provider.send(message(reference)), Refused)
+    assert isinstance(subject.provider.send(subject.message(reference)), Refused)
     assert isinstance(subject.provider.search(reference), NotSent)
     assert subject.delivered() == []
 

@@ -285,7 +285,6 @@ class TestContradictions:
             ("[delivery.sms]\nprovider='http'", "delivery.sms.provider"),
             ("[delivery.email]\nprovider='smtp'", "delivery.email.provider"),
             ("[delivery.letter]\nprovider='notify'", "delivery.letter.provider"),
-            ("[delivery.letter]\nbatch='daily 16:00'", "delivery.letter.batch"),
             ("[[listeners]]\nvalidation='enforce'", "listeners.0.validation"),
         ],
     )

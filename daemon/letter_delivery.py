@@ -1,0 +1,43 @@
+"""Who carries letters, and in what form, as configured.
+
+``spool`` writes each letter to a file as it comes. Where letters are handed over once a day, or where the provider is
+``dropfolder``, they go out in batches with a manifest: below ``delivery.letter.dropfolder.folder``, or, of the spool,
+below its own folder of letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from daemon.settings import Delivery
+from invites.channels.channel import Channel, Provider
+from invites.channels.drop_folder import DropFolder
+from invites.channels.letter_fields import LettersAsFields
+from invites.options import Lane
+
+_PROGRESS: Final = 1000
+"""Letters between two lines of the log while a batch is gathered."""
+
+_LATE: Final = timedelta(days=1)
+"""What an unknown outcome may be tried beyond ``give_up_after``: by a daemon that was down, say."""
+
+
+def letter_lane(delivery: Delivery, channel: Channel, spool: Provider, now: Callable[[], datetime]) -> Lane:
+    """Make the lane of letters. Raises OSError when the folder of batches cannot be made."""
+    letter = delivery.letter
+    if letter.provider != "dropfolder" and letter.daily_at is None:
+        return Lane(channel, spool)
+    dropped = letter.provider == "dropfolder"
+    folder = letter.dropfolder.folder if dropped else delivery.spool.folder / "letter"
+    drop = DropFolder(folder, now, remember=delivery.give_up_after + _LATE, progress=_tell)
+    merged = dropped and letter.dropfolder.content == "manifest"
+    return Lane(LettersAsFields() if merged else channel, drop, drop.close_batch)
+
+
+def _tell(gathered: int) -> None:
+    if gathered % _PROGRESS == 0:
+        structlog.get_logger("letters").info("letters_gathered", count=gathered)

@@ -1,0 +1,39 @@
+"""The letter for a mail house that prints its own: fields instead of a page (SPEC 6, the manifest-only mode).
+
+Its requests carry the fields as JSON, with the same limits as a printed letter: whoever has no envelope gets none.
+"""
+
+from __future__ import annotations
+
+from invites.channels.batch_manifest import LetterFields, encode_fields
+from invites.channels.channel import LETTER, InvitationText, Refused, Request
+from invites.recipient import full_name, obstacle, reachable
+from invites.wording.phrases import in_groups, in_words
+
+
+class LettersAsFields:
+    """The letter channel of a mail house that merges."""
+
+    kind = LETTER
+
+    def render(self, text: InvitationText) -> Request | Refused:
+        """Give the fields; refused without a postal address or a name."""
+        recipient = reachable(text.demographics, LETTER)
+        if recipient is None:
+            return Refused(obstacle(text.demographics, LETTER) or "no_postal_address")
+        language = text.language or "en"
+        fields = LetterFields(
+            address=recipient.lines,
+            name=full_name(text.demographics.name),
+            language=language,
+            large_print=False,
+            hospital=text.organisation.name,
+            contact=text.organisation.contact,
+            invitation_code=in_groups(text.code),
+            token=in_groups(text.token),
+            join_page=text.join_page,
+            join_link=text.join_link,
+            expires_on=text.expires_on.isoformat(),
+            expires=in_words(text.expires_on, language),
+        )
+        return Request(LETTER, text.reference, recipient.to, encode_fields(fields))
