@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from daemon import migrate
 from daemon import settings as configured
+from daemon.audit_sealing import AuditSealing
 from daemon.letter_delivery import letter_lane
 from daemon.listener_telemetry import ListenerTelemetry
 from daemon.metrics import Metrics
@@ -33,10 +34,12 @@ from invites.channels.spool import Spool
 from invites.eligibility import Policy
 from invites.options import InviteOptions, Lane
 from invites.retry import RetryPolicy
+from patient_records.audit import AuditTrail
 from patient_records.blind_index import BlindIndex
 from patient_records.ids import IdSource
 from patient_records.journal import Journal
 from patient_records.keys import open_key_ring
+from patient_records.passwords import Passwords
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
@@ -56,6 +59,9 @@ class House(Struct, frozen=True):
     invite_options: InviteOptions
     invites: Invites
     stores: Stores
+    audit: AuditTrail
+    audit_sealing: AuditSealing
+    passwords: Passwords
     metrics: Metrics
     telemetry: ListenerTelemetry
 
@@ -99,6 +105,7 @@ def build(settings: Settings) -> House:
         chance=random.SystemRandom().random,
     )
     metrics = Metrics()
+    trail = AuditTrail(ring, ids)
     return House(
         settings=settings,
         database=database,
@@ -107,6 +114,9 @@ def build(settings: Settings) -> House:
         invite_options=options,
         invites=invites,
         stores=Stores(records, Journal(ring), ids, invites.consequences),
+        audit=trail,
+        audit_sealing=AuditSealing(database, trail, settings.keys.file.parent),
+        passwords=Passwords(ring.derived_secret("staff passwords")[1]),
         metrics=metrics,
         telemetry=ListenerTelemetry(metrics),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 import structlog
 
 from daemon.bootstrap import House
@@ -9,15 +12,18 @@ from daemon.metrics import Metrics
 from invites.assembly import DISPATCH
 from invites.dispatch import DispatchReport
 from invites.issue import IssueReport
-from invites.schedule import Schedule
+from invites.schedule import Job, Schedule
 from invites.sweep import SweepReport
 from patient_records.errors import StorageConflict, StorageUnavailable
 
+_SEAL_EVERY: Final = timedelta(seconds=5)
+"""How long an entry of the audit trail may stay unsealed: until then nothing shows that it was taken away."""
+
 
 def schedule(house: House) -> Schedule:
-    """The clock with the jobs of ``invites``: issuing, one dispatch for each lane, the sweep."""
+    """The clock with the jobs of ``invites`` (issue, a dispatch for each lane, the sweep), and the trail's sealing."""
     keeper = _Keeper(house.metrics)
-    jobs = house.invites.jobs(house.settings.invitations.every)
+    jobs = [*house.invites.jobs(house.settings.invitations.every), Job("audit_seal", _SEAL_EVERY, house.audit_sealing)]
     clock = Schedule(jobs, on_report=keeper.report, on_error=keeper.error)
     keeper.lanes = tuple(job.name for job in jobs if job.name.startswith(DISPATCH))
     keeper.clock = clock

@@ -111,6 +111,9 @@ ALLOW_LIST: Final = MappingProxyType(
         "url": _key("A database or address without user, password, query and fragment.", _location),
         "status": _key("An HTTP status, or the status of a command.", _status),
         "version": _key("A version of doorstep or of its database.", _text(r"[A-Za-z0-9_.+-]{1,64}")),
+        "head": _key(
+            "The head of the audit trail: number and hash of its newest seal.", _text(r"\d{1,18}:[0-9a-f]{64}")
+        ),
         "logger": _key("The library's logger that said it.", _name),
         "template": _key("A library's message before its values were put in, if it stands so in its code.", _literal),
         "next": _key("What to do about it: a sentence that stands so in our code.", _literal),

@@ -109,6 +109,15 @@ class KeyRing(Masked):
         except KeyError:
             raise KeyFault(f"pepper {key_id} is not in the key file: restore the file that has it") from None
 
+    def derived_secret(self, purpose: str) -> tuple[str, bytes]:
+        """A secret (32 bytes) for one purpose of the whole installation, and the id of the key that it is made from.
+
+        HMAC-SHA256 of the purpose under the blind-index key (the expand step of RFC 5869), which lives as long as the
+        database does; what the index itself hashes begins with other words.
+        """
+        key = self._keys[self._current[_BLIND_INDEX]]
+        return key.key_id, hmac.digest(key.secret, b"doorstep derived secret\x00" + purpose.encode("ascii"), "sha256")
+
     def completed(self, organisations: Iterable[str]) -> KeyRing:
         """A ring that also has every key that is needed for these organisations; itself when none was missing."""
         wanted = [(_BLIND_INDEX, None), (_PEPPER, None), *[(f"{_ORGANISATION}:{code}", code) for code in organisations]]

@@ -206,3 +206,40 @@ rate_windows: Final = Table(
     sqlite_with_rowid=False,
 )
 """How often a subject (an address, a client, a record: as a keyed hash) did what a limit counts, until ``ends_at``."""
+
+audit_entries: Final = Table(
+    "audit_entries",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("organisation", Text, nullable=False),
+    Column("record_id", BigInteger),
+    Column("detail", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("authentication", LargeBinary, nullable=False),
+    Column("seal", BigInteger),
+    Index("audit_entries_seal", "seal", "id"),
+    Index(
+        "audit_entries_record",
+        "record_id",
+        "id",
+        sqlite_where=column("record_id").is_not(None),
+        postgresql_where=column("record_id").is_not(None),
+    ),
+)
+"""Who did what, when, on whose behalf, to which record: written once, in the transaction of what was done.
+``authentication`` is a keyed hash of all before it; ``seal`` the seal that an entry went under, empty until then."""
+
+audit_seals: Final = Table(
+    "audit_seals",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("authentication", LargeBinary, nullable=False),
+)
+"""The chain: each seal's ``authentication`` is a keyed hash of its entries' and of the seal before it."""

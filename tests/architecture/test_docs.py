@@ -83,9 +83,17 @@ def section(command: str) -> str:
 @pytest.mark.parametrize("command", commands())
 def test_every_command_and_option_is_documented(command: str) -> None:
     documented = set(re.findall(r"^\| `(--[a-z-]+)` \| \S", section(command), re.MULTILINE))
-    options = {option for each in commands()[command].params if isinstance(each, click.Option) for option in each.opts}
+    options = {option for each in _params(commands()[command]) for option in each.opts}
     assert not options - documented, f"docs/commands.md says nothing of {sorted(options - documented)} of {command}"
     assert not documented - options, f"doorstep {command} has no {sorted(documented - options)}"
+
+
+def _params(command: click.Command) -> Iterator[click.Option]:
+    """The options of a command; those of its own commands, where it is a group."""
+    yield from (each for each in command.params if isinstance(each, click.Option))
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            yield from _params(each)
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:

@@ -87,6 +87,22 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "last_journal_id": ID,
     },
     "rate_windows": {"rule": CODE, "blind": KEYED, "ends_at": WHEN, "taken": COUNT},
+    "audit_entries": {
+        **dict.fromkeys(["id", "record_id", "seal"], ID),
+        "at": WHEN,
+        **dict.fromkeys(["actor_kind", "action"], CODE),
+        "actor_id": "our own id of a client or an account of staff; an operator's login name on the machine",
+        **dict.fromkeys(["organisation", "key_id"], CONFIGURED),
+        "detail": "codes, ids of rows and counts from an allow list (patient_records/audit_actions.py)",
+        "authentication": KEYED,
+    },
+    "audit_seals": {
+        "number": COUNT,
+        "at": WHEN,
+        "entries": COUNT,
+        "key_id": CONFIGURED,
+        "authentication": KEYED,
+    },
     "eligibility": {
         "record_id": ID,
         "organisation": CONFIGURED,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("demo", "init", "serve", "check-config", "migrate", "send", "invite", "explain", "status")
+COMMANDS = ("demo", "init", "serve", "check-config", "migrate", "send", "invite", "explain", "audit", "status")
 
 
 def doorstep(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
