@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from patient_records import passwords
 from patient_records.passwords import CURRENT, Parameters, Passwords, Weakness, weakness
@@ -99,7 +100,7 @@ def test_only_so_many_derive_at_a_time(kept: Passwords, monkeypatch: pytest.Monk
     """Whatever is done with a password is done while a turn is held, and there are only so many turns."""
     calls: list[str] = []
     encoded = kept.hash(GOOD)
-    real = passwords.Argon2id
+    real = Argon2id
 
     class Watched:
         def __init__(self, **given: object) -> None:
