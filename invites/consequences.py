@@ -20,7 +20,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from invites import outbox, repository
-from invites.eligibility import Assessment, Eligible, Reason, assess
+from invites.eligibility import STOPPING, Assessment, Eligible, Reason, assess
 from invites.invitation import EntryState
 from invites.options import InviteOptions
 from invites.reassess import reassess
@@ -31,11 +31,6 @@ from patient_records.ports import RecordChange
 
 NEW_DATE_OF_BIRTH: Final = "new_date_of_birth"
 """Why a pair ended whose challenge has another answer now."""
-
-STOPPING: Final = frozenset(Reason) - {
-    Reason.INVITED, Reason.NO_CONTACT, Reason.UNDELIVERABLE, Reason.NO_DATE_OF_BIRTH, Reason.UNDER_AGE,
-}  # fmt: skip
-"""Reasons that end what is under way. The others only keep a new invitation from starting."""
 
 
 class Consequences:

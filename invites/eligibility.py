@@ -71,6 +71,11 @@ _SENTENCES: Final = {
     Reason.UNDER_AGE: "The person has not reached the minimum age.",
 }
 
+STOPPING: Final = frozenset(Reason) - {
+    Reason.INVITED, Reason.NO_CONTACT, Reason.UNDELIVERABLE, Reason.NO_DATE_OF_BIRTH, Reason.UNDER_AGE,
+}  # fmt: skip
+"""Reasons that end what is under way. The others only keep a new invitation from starting."""
+
 ELIGIBLE: Final = "eligible"
 """The state of those without a reason; all other states are values of :class:`Reason`."""
 

@@ -13,12 +13,11 @@ from typing import Final
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from invites.access_token import LENGTH, AccessToken
-from invites.invitation import EntryState
+from invites.content import Content
 from invites.mint import INVITATION, Mint, MintedPair
 from invites.options import InviteOptions
-from invites.outbox import PAYLOAD
-from invites.tables import invitations, outbox
+from invites.post import Message, Post
+from invites.tables import invitations
 from patient_records.bulk import BulkInsert, Row
 from patient_records.ids import IdSource
 from patient_records.instants import to_micros
@@ -27,25 +26,6 @@ from patient_records.repository import OpenRecord
 _ADD_INVITATIONS: Final = BulkInsert(
     invitations,
     ("id", "record_id", "organisation", "purpose", "number", "access_token_id", "created_at"),
-)
-_ADD_ENTRIES: Final = BulkInsert(
-    outbox,
-    (
-        "id",
-        "invitation_id",
-        "access_token_id",
-        "record_id",
-        "organisation",
-        "business_key",
-        "reference",
-        "channel",
-        "state",
-        "due_at",
-        "attempt",
-        "expires_at",
-        "sealed_payload",
-        "created_at",
-    ),
 )
 
 
@@ -64,6 +44,7 @@ class Enqueue:
     def __init__(self, mint: Mint, ids: IdSource, options: InviteOptions) -> None:
         self._mint = mint
         self._ids = ids
+        self._post = Post(ids)
         self._due = options.entry_due
         self._expires = options.entry_expires
 
@@ -73,37 +54,20 @@ class Enqueue:
         invitation_ids = [self._ids.row_id() for _ in drafts]
         made = list(zip(drafts, minted, invitation_ids, strict=True))
         _ADD_INVITATIONS.run(connection, [_invitation_row(draft, pair, id_, now) for draft, pair, id_ in made])
-        _ADD_ENTRIES.run(connection, [self._entry_row(draft, pair, id_, now) for draft, pair, id_ in made])
+        self._post(connection, [self._message(draft, pair, id_, now) for draft, pair, id_ in made], now)
 
-    def _entry_row(self, draft: Draft, minted: MintedPair, invitation_id: int, now: datetime) -> Row:
-        record, entry_id = draft.opened.record, self._ids.row_id()
-        return (
-            entry_id,
-            invitation_id,
-            minted.token_id,
-            record.id,
-            record.organisation,
-            f"{record.id}/{draft.purpose}/{draft.number}",
-            self._ids.opaque(),
+    def _message(self, draft: Draft, minted: MintedPair, invitation_id: int, now: datetime) -> Message:
+        return Message(
+            draft.opened,
+            draft.purpose,
+            draft.number,
             draft.channel,
-            EntryState.QUEUED.value,
-            to_micros(self._due(draft.channel, now)),
-            0,
-            to_micros(self._expires(draft.channel, minted.expires_at)),
-            draft.opened.key.seal(payload_of(minted.pair), PAYLOAD, entry_id),
-            to_micros(now),
+            Content(code=minted.pair.code, token=minted.pair.token),
+            self._expires(draft.channel, minted.expires_at),
+            minted.token_id,
+            invitation_id,
+            self._due(draft.channel, now),
         )
-
-
-def payload_of(pair: AccessToken) -> bytes:
-    """Give the bytes of a pair as an entry keeps them, sealed."""
-    return (pair.code + pair.token).encode("ascii")
-
-
-def pair_of(payload: bytes) -> AccessToken:
-    """Read back what :func:`payload_of` gave."""
-    text = payload.decode("ascii")
-    return AccessToken(text[:LENGTH], text[LENGTH:])
 
 
 def _invitation_row(draft: Draft, minted: MintedPair, invitation_id: int, now: datetime) -> Row:

@@ -69,7 +69,8 @@ class Onward:
             entries = [each.entry for each in ended if each.state is state]
             invitation_ids = [entry.invitation_id for entry in entries if entry.invitation_id is not None]
             repository.end_undelivered(connection, invitation_ids, state.value, now)
-            repository.end_tokens(connection, [entry.access_token_id for entry in entries], state.value, now)
+            token_ids = [entry.access_token_id for entry in entries if entry.access_token_id is not None]
+            repository.end_tokens(connection, token_ids, state.value, now)
         failed = [each.entry for each in ended if each.state in _CHANNEL_FAILED]
         return self.turn_to_next(connection, failed, {each.entry.record_id for each in ended}, people, now)
 

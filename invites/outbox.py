@@ -49,6 +49,8 @@ _COLUMNS: Final = (
     outbox.c.expires_at,
     outbox.c.sealed_payload,
     outbox.c.sealed_request,
+    outbox.c.created_at,
+    outbox.c.purpose,
 )
 
 _MOVE: Final = (
@@ -104,11 +106,15 @@ _END_ATTEMPT: Final = (
 
 
 class OutboxEntry(Masked, Struct, frozen=True):
-    """One message to one person, as it stood when it was read; ``attempt`` is the number of its latest attempt."""
+    """One message to one person, as it stood when it was read; ``attempt`` is the number of its latest attempt.
+
+    ``purpose`` says what it is for (:mod:`invites.purpose`). Only an invitation has an ``invitation_id``, only what
+    carries codes an ``access_token_id``.
+    """
 
     id: int
     invitation_id: int | None
-    access_token_id: int
+    access_token_id: int | None
     record_id: int
     reference: str
     channel: str
@@ -118,6 +124,8 @@ class OutboxEntry(Masked, Struct, frozen=True):
     expires_at: datetime
     sealed_payload: bytes | None
     sealed_request: bytes | None
+    created_at: datetime
+    purpose: str
 
 
 class Start(Masked, Struct, frozen=True):
@@ -332,7 +340,7 @@ def past_expiry(connection: Connection, *, limit: int, now: datetime) -> list[Ou
 
 
 def channels_tried(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
-    """By which channels each of these records was or is being written to; what ended unsent or failed is left out."""
+    """By which channels each of these records was or is being invited; what ended unsent or failed is left out."""
     return {record_id: set() for record_id in record_ids} | invited_by(connection, record_ids)
 
 
@@ -344,7 +352,10 @@ def invited_by(connection: Connection, record_ids: Collection[int]) -> dict[int,
     )
     rows = connection.execute(
         select(outbox.c.record_id, outbox.c.channel).where(
-            outbox.c.record_id.in_(list(record_ids)), outbox.c.state.not_in(unsent), ~failed.exists()
+            outbox.c.record_id.in_(list(record_ids)),
+            outbox.c.state.not_in(unsent),
+            outbox.c.invitation_id.is_not(None),
+            ~failed.exists(),
         )
     )
     tried: dict[int, set[str]] = {}
@@ -383,6 +394,8 @@ def _entries(connection: Connection, statement: Select[Any]) -> list[OutboxEntry
             expires_at=from_micros(row.expires_at),
             sealed_payload=row.sealed_payload,
             sealed_request=row.sealed_request,
+            created_at=from_micros(row.created_at),
+            purpose=row.purpose,
         )
         for row in connection.execute(statement)
     ]

@@ -14,16 +14,19 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from invites import repository
+from invites import content, repository
 from invites.bad_contacts import without_bad
 from invites.channels.channel import InvitationText, Refused, Request
-from invites.eligibility import Ineligible, assess
-from invites.enqueue import pair_of
+from invites.content import Content
+from invites.eligibility import Eligible, Ineligible, assess
 from invites.invitation import EntryEvent
 from invites.legible import legible
 from invites.options import InviteOptions, Lane
 from invites.outbox import PAYLOAD, REQUEST, OutboxEntry
+from invites.purpose import PURPOSES, Purpose
+from invites.recipient import reachable
 from invites.repository import TokenTimes
+from invites.wording.phrases import join_link, join_page
 from patient_records.model import Demographics, Masked
 from patient_records.repository import OpenRecord, Records
 from patient_records.unit_of_work import Database
@@ -56,11 +59,15 @@ class Dropped(Struct, frozen=True):
 
 
 class Cleared(Struct, frozen=True):
-    """An entry that may be sent, with its person as they are now, and the times of their pair."""
+    """An entry that may be sent, with its person as they are now, and the times of their pair if it carries one."""
 
     entry: OutboxEntry
     person: OpenRecord
-    token: TokenTimes
+    token: TokenTimes | None
+
+    def content(self) -> Content:
+        """Open what the entry has to say. Raises SealBroken or msgspec.MsgspecError."""
+        return content.decode(self.person.key.open(self.entry.sealed_payload or b"", PAYLOAD, self.entry.id))
 
 
 class Prepare:
@@ -80,7 +87,7 @@ class Prepare:
         """Only re-check each entry. Raises StorageUnavailable."""
         with self._database.read() as connection:
             now = self._database.now(connection)
-            tokens = repository.token_times(connection, [entry.access_token_id for entry in entries])
+            tokens = repository.token_times(connection, [e.access_token_id for e in entries if e.access_token_id])
             people = legible(self._records.load, connection, {entry.record_id for entry in entries})
             for id_, good in without_bad(connection, [each.record for each in people.values()], self._options).items():
                 people[id_] = people[id_].changed(good, people[id_].record.standing)
@@ -90,25 +97,32 @@ class Prepare:
         self, entry: OutboxEntry, person: OpenRecord | None, tokens: dict[int, TokenTimes], now: datetime
     ) -> Cleared | Dropped:
         """Clear this entry for sending, or say what keeps it."""
-        token = tokens.get(entry.access_token_id)
+        token = tokens.get(entry.access_token_id) if entry.access_token_id is not None else None
+        purpose = PURPOSES.get(entry.purpose)
         if person is None:
             return Dropped(entry, EntryEvent.RELEASE, "record_does_not_open", FAULT_WAIT)
         if person.record.organisation not in self._options.organisations:
             return Dropped(entry, EntryEvent.RELEASE, "organisation_not_configured", FAULT_WAIT)
+        if purpose is None:
+            return Dropped(entry, EntryEvent.RELEASE, "purpose_not_known", FAULT_WAIT)
         if entry.expires_at <= now:
             return Dropped(entry, EntryEvent.EXPIRE, "expired")
-        if token is None or token.ended:
+        if entry.access_token_id is not None and (token is None or token.ended):
             return Dropped(entry, EntryEvent.CANCEL, "pair_ended")
-        return self._obstacle(entry, person, now) or Cleared(entry, person, token)
+        return self._obstacle(entry, purpose, person, now) or Cleared(entry, person, token)
 
-    def _obstacle(self, entry: OutboxEntry, person: OpenRecord, now: datetime) -> Dropped | None:
-        """Assess the person again, their own invitation aside."""
+    def _obstacle(self, entry: OutboxEntry, purpose: Purpose, person: OpenRecord, now: datetime) -> Dropped | None:
+        """Assess the person again, their own invitation aside; what stops a message depends on its purpose."""
         said = assess(person.record, self._options.policy, self._options.today(now), invited=False)
-        if isinstance(said, Ineligible):
-            return Dropped(entry, EntryEvent.CANCEL, said.state)
-        if entry.channel not in said.channels:
-            return Dropped(entry, EntryEvent.REFUSE, "no_contact")
-        return None
+        reasons = said.reasons if isinstance(said, Ineligible) else ()
+        stop = next((reason for reason in reasons if reason in purpose.stopped_by), None)
+        if stop is not None:
+            return Dropped(entry, EntryEvent.CANCEL, stop.value)
+        if isinstance(said, Eligible) and entry.invitation_id is not None:
+            lost = entry.channel not in said.channels
+        else:
+            lost = not purpose.typed and reachable(person.record.demographics, entry.channel) is None
+        return Dropped(entry, EntryEvent.REFUSE, "no_contact") if lost else None
 
     def _rendered(self, cleared: Cleared) -> Ready | Dropped:
         entry, person = cleared.entry, cleared.person
@@ -122,21 +136,25 @@ class Prepare:
         return Ready(entry, person.record.version, request, sealed)
 
     def _text(self, cleared: Cleared) -> InvitationText:
-        """Put together what a message may say; the codes ride in the link's fragment, which reaches no server's log."""
-        entry, person = cleared.entry, cleared.person
-        pair = pair_of(person.key.open(entry.sealed_payload or b"", PAYLOAD, entry.id))
-        join_page = f"{self._options.public_url.rstrip('/')}/join"
+        """Put together what a message may say; secrets ride in the link's fragment, which reaches no server's log."""
+        entry, record, said = cleared.entry, cleared.person.record, cleared.content()
+        public_url, token = self._options.public_url, cleared.token
+        pair_link = join_link(public_url, said.code, said.token) if said.code and said.token else ""
         return InvitationText(
             reference=entry.reference,
-            organisation=self._options.organisations[person.record.organisation],
-            demographics=person.record.demographics,
-            code=pair.code,
-            token=pair.token,
-            join_link=f"{join_page}#c={pair.code}&t={pair.token}",
-            join_page=join_page,
-            expires_on=self._options.last_sure_day(cleared.token.expires_at),
-            issued_at=cleared.token.created_at,
-            language=_language(person.record.demographics),
+            organisation=self._options.organisations[record.organisation],
+            demographics=record.demographics,
+            code=said.code,
+            token=said.token,
+            join_link=public_url.rstrip("/") + said.link if said.link else pair_link,
+            join_page=join_page(public_url),
+            expires_on=self._options.last_sure_day((token or entry).expires_at),
+            issued_at=(token or entry).created_at,
+            language=said.language or _language(record.demographics),
+            purpose=entry.purpose,
+            to=said.to,
+            secret=said.secret,
+            expires_at=entry.expires_at.astimezone(self._options.zone),
         )
 
 

@@ -224,7 +224,7 @@ class Receipts:
         ):
             ids = [entry.invitation_id for entry in chosen if entry.invitation_id is not None]
             repository.end_undelivered(connection, ids, reason, now)
-        for_good = [c.entry.access_token_id for c in changes if c.for_good]
+        for_good = [c.entry.access_token_id for c in changes if c.for_good and c.entry.access_token_id is not None]
         repository.end_tokens(connection, for_good, repository.BOUNCED, now)
         revived = [
             c.entry.invitation_id for c in changes if c.delivered_after_all and c.entry.invitation_id is not None

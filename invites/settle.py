@@ -173,10 +173,11 @@ def _repeats(cleared: list[Cleared]) -> tuple[list[_Repeat], dict[int, str]]:
     for said in cleared:
         try:
             request = _kept_request(said)
+            elsewhere = _goes_elsewhere(request, said)
         except (SealBroken, KeyFault, MsgspecError):
             codes[said.entry.id] = DOES_NOT_OPEN
             continue
-        if _goes_elsewhere(request, said):
+        if elsewhere:
             codes[said.entry.id] = NEW_ADDRESS
         else:
             repeats.append(_Repeat(said.entry, said.person.record.version, request))
@@ -188,7 +189,7 @@ def _kept_request(said: Cleared) -> Request:
 
 
 def _goes_elsewhere(request: Request, said: Cleared) -> bool:
-    recipient = reachable(said.person.record.demographics, request.channel)
+    recipient = reachable(said.person.record.demographics, request.channel, said.content().to)
     return recipient is None or recipient.to != request.to
 
 

@@ -87,7 +87,7 @@ outbox: Final = Table(
     metadata,
     Column("id", _ID, primary_key=True, autoincrement=False),
     Column("invitation_id", BigInteger),
-    Column("access_token_id", BigInteger, nullable=False),
+    Column("access_token_id", BigInteger),
     Column("record_id", BigInteger, nullable=False),
     Column("organisation", Text, nullable=False),
     Column("business_key", Text, nullable=False, unique=True),
@@ -106,6 +106,7 @@ outbox: Final = Table(
     Column("provider_reference", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("final_at", BigInteger),
+    Column("purpose", Text, nullable=False),
     Index("outbox_record", "record_id"),
     Index("outbox_state", "channel", "state"),
     Index("outbox_due", "channel", "due_at", **_only_where(QUEUED)),
@@ -116,8 +117,9 @@ outbox: Final = Table(
     Index("outbox_provider_reference", "provider_reference", **_only_where("provider_reference IS NOT NULL")),
 )
 """What is to be sent. ``code`` says why the entry is where it is; ``attempt`` counts attempts and is the fence: whoever
-finishes an attempt must name its number. ``sealed_payload`` is the pair, ``sealed_request`` the rendered message of the
-current attempt; both are gone when the entry is final. An ``unknown`` entry without ``due_at`` waits for a person."""
+finishes an attempt must name its number. ``sealed_payload`` is what it has to say (:mod:`invites.content`),
+``sealed_request`` the rendered message of the current attempt; both are gone when the entry is final. An ``unknown``
+entry without ``due_at`` waits for a person. ``purpose`` is what it is for (:mod:`invites.purpose`)."""
 
 attempts: Final = Table(
     "attempts",

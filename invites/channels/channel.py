@@ -33,11 +33,15 @@ class Organisation(Struct, frozen=True):
 
 
 class InvitationText(Masked, Struct, frozen=True):
-    """Everything that a rendered invitation may say. ``code`` and ``token`` are ten characters, ungrouped.
+    """Everything that a rendered message may say. ``code`` and ``token`` are ten characters, ungrouped.
 
     ``join_link`` carries both in its fragment; ``expires_on`` is the last day on which they are sure to work (the
     organisation's zone); ``language`` is an ISO 639-1 code, empty for the default. ``issued_at`` (aware) is when the
     pair was made: an email carries it as its Date, and nothing rendered depends on any other clock.
+
+    ``purpose`` names the folder of templates (:mod:`invites.purpose`). A message that carries no code, no token or no
+    link has them empty. ``to`` is an address that the person typed, in place of the record's; ``secret`` what its link
+    carries, for those who type it; ``expires_at`` (in the organisation's zone) the end of what lives for hours.
     """
 
     reference: str
@@ -50,6 +54,10 @@ class InvitationText(Masked, Struct, frozen=True):
     expires_on: date
     issued_at: datetime
     language: str = ""
+    purpose: str = "invitation"
+    to: str = ""
+    secret: str = ""
+    expires_at: datetime | None = None
 
 
 class Request(Masked, Struct, frozen=True):

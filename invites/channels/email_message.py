@@ -24,14 +24,14 @@ from typing import Final
 
 from invites.channels.channel import EMAIL, InvitationText, Organisation, Refused, Request
 from invites.recipient import full_name, reachable
-from invites.wording.phrases import in_groups, in_words
+from invites.wording.phrases import at_clock, in_groups, in_words
 from invites.wording.wording import Wording
 
 NOT_REACHABLE: Final = "no_email_address"
 
-_SUBJECT: Final = "invitation/email.subject.txt"
-_TEXT: Final = "invitation/email.txt"
-_HTML: Final = "invitation/email.html"
+_SUBJECT: Final = "email.subject.txt"
+_TEXT: Final = "email.txt"
+_HTML: Final = "email.html"
 _LONGEST_LINE: Final = 998
 """Octets in a line without its CRLF (RFC 5322, 2.1.1)."""
 
@@ -52,14 +52,15 @@ class Email:
         self._wording = wording
         self._sender = sender
         self._domain = domain
-        self._heads: dict[tuple[Organisation, str], bytes] = {}
+        self._heads: dict[tuple[Organisation, str, str], bytes] = {}
 
     def render(self, text: InvitationText) -> Request | Refused:
         """Render the email; refused without an email address."""
-        recipient = reachable(text.demographics, EMAIL)
+        recipient = reachable(text.demographics, EMAIL, text.to)
         if recipient is None:
             return Refused(NOT_REACHABLE)
-        language = self._wording.language(_TEXT, text.language)
+        folder = f"{text.purpose}/"
+        language = self._wording.language(folder + _TEXT, text.language)
         values = _values(text, language)
         boundary = _boundary(text.reference)
         head = b"\r\n".join(
@@ -67,26 +68,26 @@ class Email:
                 b"To: " + recipient.to.encode("ascii"),
                 b"Date: " + format_datetime(text.issued_at).encode("ascii"),
                 f"Message-ID: <{text.reference}@{self._domain_for(text.organisation)}>".encode("ascii"),
-                self._head(text.organisation, language),
+                self._head(text.organisation, language, folder + _SUBJECT),
                 b'Content-Type: multipart/alternative; boundary="%s"\r\n' % boundary,
             )
         )
-        plain = _part(b"text/plain", self._wording.say(_TEXT, language, values))
-        html = _part(b"text/html", _in_ascii(self._wording.say(_HTML, language, values)))
+        plain = _part(b"text/plain", self._wording.say(folder + _TEXT, language, values))
+        html = _part(b"text/html", _in_ascii(self._wording.say(folder + _HTML, language, values)))
         body = b"\r\n--%s\r\n%s\r\n--%s\r\n%s\r\n--%s--\r\n" % (boundary, plain, boundary, html, boundary)
         return Request(EMAIL, text.reference, recipient.to, head + body)
 
-    def _head(self, organisation: Organisation, language: str) -> bytes:
-        """Give the headers that are the same in every message of this hospital, written once."""
-        known = self._heads.get((organisation, language))
+    def _head(self, organisation: Organisation, language: str, subject: str) -> bytes:
+        """Give the headers that are the same in every message of this hospital and purpose, written once."""
+        known = self._heads.get((organisation, language, subject))
         if known is None:
-            known = self._heads[(organisation, language)] = self._written_head(organisation, language)
+            known = self._heads[(organisation, language, subject)] = self._written_head(organisation, language, subject)
         return known
 
-    def _written_head(self, organisation: Organisation, language: str) -> bytes:
+    def _written_head(self, organisation: Organisation, language: str, subject: str) -> bytes:
         message = EmailMessage(policy=SMTP)
         message["From"] = self._sender or Address(organisation.name, "noreply", self._domain_for(organisation))
-        message["Subject"] = self._wording.say(_SUBJECT, language, {"hospital": organisation.name})
+        message["Subject"] = self._wording.say(subject, language, {"hospital": organisation.name})
         message["Content-Language"] = language
         message["Auto-Submitted"] = "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"
@@ -108,6 +109,8 @@ def _values(text: InvitationText, language: str) -> Mapping[str, str]:
         "token": in_groups(text.token),
         "expires": in_words(text.expires_on, language),
         "language": language,
+        "secret": in_groups(text.secret),
+        "until": at_clock(text.expires_at, language) if text.expires_at is not None else "",
     }
 
 

@@ -29,7 +29,7 @@ UNPRINTABLE: Final = "letter_unprintable"
 """typst would not set it: most often a name in a script that the embedded fonts do not have (PDF/UA-1 forbids blanks
 in the place of characters)."""
 
-_TEMPLATE: Final = "invitation/letter.txt"
+_TEMPLATE: Final = "letter.txt"
 _QR_MASK: Final = 2
 """Any of the eight is right; trying all for the prettiest takes 4.6 times as long."""
 
@@ -45,15 +45,18 @@ class Letter:
 
     def render(self, text: InvitationText) -> Request | Refused:
         """Render the letter; refused without a postal address or a name, or when it cannot be printed."""
-        recipient = reachable(text.demographics, LETTER)
+        recipient = reachable(text.demographics, LETTER, text.to)
         if recipient is None:
             return Refused(obstacle(text.demographics, LETTER) or UNPRINTABLE)
-        pdf = self._press.pdf(self._said(text, recipient), qr_code(text.join_link), int(text.issued_at.timestamp()))
+        pdf = self._press.pdf(
+            self._said(text, recipient), qr_code(text.join_link or text.join_page), int(text.issued_at.timestamp())
+        )
         return Refused(UNPRINTABLE) if pdf is None else Request(LETTER, text.reference, recipient.to, pdf)
 
     def _said(self, text: InvitationText, recipient: Recipient) -> bytes:
         """Everything that the layout sets, as JSON."""
-        language = self._wording.language(_TEMPLATE, text.language)
+        template = f"{text.purpose}/{_TEMPLATE}"
+        language = self._wording.language(template, text.language)
         code, token = in_groups(text.code), in_groups(text.token)
         hospital, contact = text.organisation.name, text.organisation.contact
         values = {
@@ -66,7 +69,7 @@ class Letter:
             "token": token,
             "expires": in_words(text.expires_on, language),
         }
-        blocks = read_blocks(self._wording.say(_TEMPLATE, language, values))
+        blocks = read_blocks(self._wording.say(template, language, values))
         title = next((block.text for block in blocks if isinstance(block, Title)), hospital)
         return msgspec.json.encode(
             {
@@ -76,7 +79,7 @@ class Letter:
                 "contact": contact,
                 "reference": text.reference,
                 "address": recipient.lines,
-                "codes": (code, token),
+                "codes": [half for half in (code, token) if half],
                 "blocks": blocks,
             }
         )

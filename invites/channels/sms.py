@@ -20,7 +20,7 @@ MOST_PARTS: Final = 2
 TOO_LONG: Final = "sms_too_long"
 NOT_REACHABLE: Final = "no_mobile_number"
 
-_TEMPLATES: Final = ("invitation/sms.txt", "invitation/sms.short.txt")
+_TEMPLATES: Final = ("sms.txt", "sms.short.txt")
 
 
 class Sms:
@@ -33,7 +33,7 @@ class Sms:
 
     def render(self, text: InvitationText) -> Request | Refused:
         """Render the text message; refused without a mobile number, or when even the short wording is too long."""
-        recipient = reachable(text.demographics, SMS)
+        recipient = reachable(text.demographics, SMS, text.to)
         if recipient is None:
             return Refused(NOT_REACHABLE)
         body = self.text_of(text)
@@ -43,7 +43,8 @@ class Sms:
 
     def text_of(self, text: InvitationText) -> str | None:
         """Give the text in the fullest wording that keeps to two parts; None when there is none."""
-        language = self._wording.language(_TEMPLATES[0], text.language)
+        folder = f"{text.purpose}/"
+        language = self._wording.language(folder + _TEMPLATES[0], text.language)
         code, token = in_groups(text.code), in_groups(text.token)
         values = {
             "hospital": text.organisation.name,
@@ -55,8 +56,8 @@ class Sms:
             "expires": in_words(text.expires_on, language),
         }
         for template in _TEMPLATES:
-            said = transliterate(self._wording.say(template, language, values))
-            laid_out = keep_whole(said, (text.join_link, code, token))
+            said = transliterate(self._wording.say(folder + template, language, values))
+            laid_out = keep_whole(said, tuple(whole for whole in (text.join_link, code, token) if whole))
             if laid_out is not None and len(parts(laid_out)) <= MOST_PARTS:
                 return laid_out
         return None

@@ -53,8 +53,14 @@ def usable_channels(demographics: Demographics, allowed: Sequence[str]) -> tuple
     return tuple([channel for channel in allowed if channel in _USABLE and _USABLE[channel](demographics)])
 
 
-def reachable(demographics: Demographics, channel: str) -> Recipient | None:
-    """Give the recipient of a message by that channel; None when this person cannot be reached by it."""
+def reachable(demographics: Demographics, channel: str, typed: str = "") -> Recipient | None:
+    """Give the recipient of a message by that channel; None when this person cannot be reached by it.
+
+    ``typed`` is an email address given by the person themselves: it goes before whatever the record knows.
+    """
+    if typed:
+        mailbox = _written(typed) if channel == EMAIL else None
+        return None if mailbox is None else Recipient(channel, mailbox)
     to = _TO[channel](demographics) if channel in _TO else None
     return None if to is None else Recipient(channel, to)
 

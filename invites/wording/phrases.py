@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -23,9 +23,14 @@ def in_words(day: date, language: str) -> str:
     return f"{day:%d/%m/%Y}" if months is None else f"{day.day} {months.split()[day.month - 1]} {day.year}"
 
 
+def at_clock(moment: datetime, language: str) -> str:
+    """Write a moment as its local time and day, in the zone that it is given in."""
+    return f"{moment:%H:%M}, {in_words(moment.date(), language)}"
+
+
 def in_groups(code: str) -> str:
-    """Write ten characters in two groups of five (SPEC 5.2)."""
-    return f"{code[:_GROUP]} {code[_GROUP:]}"
+    """Write a code in groups of five (SPEC 5.2)."""
+    return " ".join(code[at : at + _GROUP] for at in range(0, len(code), _GROUP))
 
 
 def join_page(public_url: str) -> str:

@@ -10,8 +10,9 @@ import pytest
 
 from daemon import bootstrap
 from daemon.commands import invite
-from invites.access_token import lookup, parse, unwrap
-from invites.enqueue import Draft, pair_of
+from invites.access_token import AccessToken, lookup, parse, unwrap
+from invites.content import decode
+from invites.enqueue import Draft
 from invites.issue import IssueReport
 from invites.mint import Mint
 from invites.outbox import PAYLOAD
@@ -64,8 +65,9 @@ def test_the_pair_opens_the_record_and_only_the_sealed_entry_has_it(house: House
     with house.database.read() as connection:
         opened = house.records.load(connection, [record_id])[record_id]
     assert isinstance(entry["sealed_payload"], bytes)
-    pair = pair_of(opened.key.open(entry["sealed_payload"], PAYLOAD, int(str(entry["id"]))))
-    assert parse(pair.code, pair.token) == pair
+    said = decode(opened.key.open(entry["sealed_payload"], PAYLOAD, int(str(entry["id"]))))
+    pair = AccessToken(said.code, said.token)
+    assert parse(said.code, said.token) == pair
     pepper = house.ring.pepper(str(token["pepper_id"]))
     assert token["lookup"] == lookup(pair.code, pepper)
     wrapped, salt, token_id = token["wrapped_key"], token["salt"], token["id"]

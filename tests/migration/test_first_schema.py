@@ -17,8 +17,8 @@ from patient_records.tables import metadata
 from patient_records.unit_of_work import Database
 
 MEND: Final = (
-    "\nThe tables and daemon/migrations/versions/ differ. Until the first release: bring 0001_first.py in line with "
-    "the tables, word for word. After it: write a new revision.\n"
+    "\nThe tables and daemon/migrations/versions/ differ. Write a new revision that makes what the tables say (new "
+    "columns come last), or bring the one that you are writing in line with the tables, word for word.\n"
 )
 
 SQLITE_SCHEMA: Final = text("SELECT type, name, sql FROM sqlite_master WHERE tbl_name != 'alembic_version'")
@@ -37,13 +37,16 @@ POSTGRESQL_CONSTRAINTS: Final = text(
 
 
 def schema(connection: Connection) -> dict[tuple[str, str], str]:
-    """Everything the database says of its own tables, columns, indexes and constraints."""
+    """Everything the database says of its own tables, columns, indexes and constraints.
+
+    A table that a migration made anew and renamed has its name in quotes; that is no difference.
+    """
     if connection.dialect.name == "sqlite":
         questions = [SQLITE_SCHEMA]
     else:
         questions = [POSTGRESQL_INDEXES, POSTGRESQL_COLUMNS, POSTGRESQL_CONSTRAINTS]
     rows = [row for question in questions for row in connection.execute(question)]
-    return {(kind, name): " ".join((definition or "").split()) for kind, name, definition in rows}
+    return {(kind, name): " ".join((definition or "").replace('"', "").split()) for kind, name, definition in rows}
 
 
 def differences(migrated: dict[Any, str], declared: dict[Any, str]) -> str:

@@ -131,7 +131,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "organisation": CONFIGURED,
         "business_key": "record id, purpose and number: ids and counts",
         "reference": RANDOM,
-        **dict.fromkeys(["channel", "provider", "state", "code"], CODE),
+        **dict.fromkeys(["channel", "provider", "state", "code", "purpose"], CODE),
         **dict.fromkeys(["due_at", "lease_until", "expires_at", "created_at", "final_at"], WHEN),
         "lease_owner": ID,
         "attempt": COUNT,

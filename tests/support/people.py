@@ -32,6 +32,7 @@ from invites.enqueue import Enqueue
 from invites.finish import Finish
 from invites.onward import Onward
 from invites.options import InviteOptions, Lane
+from invites.post import Post
 from invites.recipient import reachable
 from patient_records.ids import IdSource
 from patient_records.instants import to_micros
@@ -165,6 +166,7 @@ class House:
         )
         self.issue, self.sweep = self.invites.issue, self.invites.sweep
         self.consequences, self.receipts = self.invites.consequences, self.invites.receipts
+        self.post = Post(self.ids)
         self.enqueue = Enqueue(self.invites.mint, self.ids, self.options)
         self.onward = Onward(self.records, self.enqueue, self.options)
         self.finish = Finish(self.database, self.onward, self.options.retry, random.Random(1).random)
