@@ -44,4 +44,4 @@ PURPOSES: Final = {
     RESET_PASSWORD: Purpose(_GONE, typed=True),
     ADDRESS_IN_USE: Purpose(_GONE, typed=True),
 }
-"""Every purpose that this version can send. An entry of another one rests: a newer doorstep on this database made it."""
+"""Every purpose that this version can send. An entry of another one rests: a newer doorstep made it."""
