@@ -23,7 +23,7 @@ from typing import Final
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from invites import outbox, repository
+from invites import repository
 from invites.bad_contacts import without_bad
 from invites.eligibility import Eligible, assess
 from invites.enqueue import Draft, Enqueue
@@ -31,6 +31,7 @@ from invites.invitation import EntryState, next_channel
 from invites.legible import legible
 from invites.options import InviteOptions
 from invites.outbox import OutboxEntry
+from invites.reached import channels_tried
 from invites.reassess import reassess
 from patient_records.model import Demographics
 from patient_records.repository import OpenRecord, Records
@@ -105,7 +106,7 @@ class Onward:
         if not failed:
             return []
         ids = {entry.record_id for entry in failed}
-        tried, failing = outbox.channels_tried(connection, ids), repository.failed_channels(connection, ids, now)
+        tried, failing = channels_tried(connection, ids), repository.failed_channels(connection, ids, now)
         purposes = repository.purposes_of(connection, [e.invitation_id for e in failed if e.invitation_id is not None])
         numbers = {purpose: repository.highest_numbers(connection, ids, purpose) for purpose in set(purposes.values())}
         good = without_bad(connection, [person.record for person in people.values()], self._options)

@@ -20,8 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 
 from invites import agenda
 from invites.invitation import CANCELLABLE, FINAL, EntryEvent, EntryState, after
-from invites.receipt import ReceiptState
-from invites.tables import QUEUED, UNKNOWN, attempts, destinations, outbox, receipts
+from invites.tables import QUEUED, UNKNOWN, attempts, destinations, outbox
 from patient_records.bulk import BulkInsert
 from patient_records.instants import from_micros, maybe_micros, to_micros
 from patient_records.model import Masked
@@ -337,31 +336,6 @@ def lapse(connection: Connection, *, limit: int, now: datetime) -> int:
 def past_expiry(connection: Connection, *, limit: int, now: datetime) -> list[OutboxEntry]:
     """Up to ``limit`` entries that wait (queued or unknown) and whose time is over; not locked."""
     return _entries(connection, agenda.expired(select(*_COLUMNS), now).limit(limit))
-
-
-def channels_tried(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
-    """By which channels each of these records was or is being invited; what ended unsent or failed is left out."""
-    return {record_id: set() for record_id in record_ids} | invited_by(connection, record_ids)
-
-
-def invited_by(connection: Connection, record_ids: Collection[int]) -> dict[int, set[str]]:
-    """By which channels invitations reached each of these records, as far as is known, or are on their way."""
-    unsent = [state.value for state in FINAL - {EntryState.ACCEPTED}]
-    failed = select(receipts.c.entry_id).where(
-        receipts.c.entry_id == outbox.c.id, receipts.c.state == ReceiptState.FAILED.value, receipts.c.counts == 1
-    )
-    rows = connection.execute(
-        select(outbox.c.record_id, outbox.c.channel).where(
-            outbox.c.record_id.in_(list(record_ids)),
-            outbox.c.state.not_in(unsent),
-            outbox.c.invitation_id.is_not(None),
-            ~failed.exists(),
-        )
-    )
-    tried: dict[int, set[str]] = {}
-    for record_id, channel in rows:
-        tried.setdefault(record_id, set()).add(channel)
-    return tried
 
 
 def entries_with(connection: Connection, column: ColumnElement[Any], values: Collection[Any]) -> list[OutboxEntry]:

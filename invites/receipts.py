@@ -29,6 +29,7 @@ from invites.bad_contacts import Failure
 from invites.invitation import FINAL, EntryEvent, EntryState
 from invites.onward import Onward
 from invites.outbox import Move, OutboxEntry
+from invites.reached import invited_by
 from invites.receipt import Receipt, ReceiptState, Said, prevailing
 from invites.receipt_rows import ReceiptRow
 from patient_records.unit_of_work import Database
@@ -141,7 +142,7 @@ class Receipts:
         ours = [change for change in changes if change.entry.invitation_id is not None]
         failing = [change.entry for change in ours if change.began_to_fail]
         concerned = {c.entry.record_id for c in ours if c.began_to_fail or c.for_good or c.delivered_after_all}
-        underway = outbox.invited_by(connection, {entry.record_id for entry in failing})
+        underway = invited_by(connection, {entry.record_id for entry in failing})
         alone = [entry for entry in failing if not underway.get(entry.record_id)]
         report.next_invitations = self._onward.turn_to_next(connection, alone, concerned, people, now)
 
