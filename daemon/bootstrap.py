@@ -19,7 +19,7 @@ from msgspec import Struct
 from daemon import migrate
 from daemon import settings as configured
 from daemon.audit_sealing import AuditSealing
-from daemon.letter_delivery import letter_lane
+from daemon.carriers import Carriers, hire
 from daemon.listener_telemetry import ListenerTelemetry
 from daemon.metrics import Metrics
 from daemon.settings import Settings
@@ -28,11 +28,9 @@ from hl7_listener.batch import Stores
 from hl7_listener.options import ListenerOptions
 from hl7_listener.tls import TlsSide
 from invites.assembly import Invites, assemble
-from invites.channels import composition
-from invites.channels.channel import LETTER, Organisation
-from invites.channels.spool import Spool
+from invites.channels.channel import Organisation
 from invites.eligibility import Policy
-from invites.options import InviteOptions, Lane
+from invites.options import InviteOptions
 from invites.retry import RetryPolicy
 from patient_records.audit import AuditTrail
 from patient_records.blind_index import BlindIndex
@@ -64,6 +62,7 @@ class House(Struct, frozen=True):
     passwords: Passwords
     metrics: Metrics
     telemetry: ListenerTelemetry
+    carriers: Carriers
 
     def listeners(self) -> tuple[ListenerOptions, ...]:
         """What each configured listener is told."""
@@ -75,8 +74,9 @@ class House(Struct, frozen=True):
         return {name: TlsSide(options, utc_now()) for name, options in given.items() if options is not None}
 
     def close(self) -> None:
-        """End the lanes' threads and close the database."""
+        """End the lanes' threads, hang up on the providers and close the database."""
         self.invites.close()
+        self.carriers.close()
         self.database.close()
 
 
@@ -94,13 +94,14 @@ def build(settings: Settings) -> House:
     ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
     records = Records(ring, ids)
     options = _invite_options(settings, ring.blind_index)
+    carriers = hire(settings, utc_now)
     invites = assemble(
         database,
         records,
         ring,
         ids,
         options=options,
-        lanes=_lanes(settings),
+        lanes=carriers.lanes,
         random_bytes=os.urandom,
         chance=random.SystemRandom().random,
     )
@@ -119,6 +120,7 @@ def build(settings: Settings) -> House:
         passwords=Passwords(ring.derived_secret("staff passwords")[1]),
         metrics=metrics,
         telemetry=ListenerTelemetry(metrics),
+        carriers=carriers,
     )
 
 
@@ -165,15 +167,3 @@ def _invite_options(settings: Settings, blind_index: BlindIndex) -> InviteOption
 
 def _organisations(organisations: Iterable[configured.Organisation]) -> dict[str, Organisation]:
     return {one.code: Organisation(one.code, one.name, one.contact) for one in organisations}
-
-
-def _lanes(settings: Settings) -> tuple[Lane, ...]:
-    """One lane for each allowed channel. Every provider is the spool; others take its place in ``delivery``."""
-    channels = composition.build(sender="")
-    spool = Spool(settings.delivery.spool.folder)
-    return tuple(
-        letter_lane(settings.delivery, channels[kind], spool, utc_now)
-        if kind == LETTER
-        else Lane(channels[kind], spool)
-        for kind in settings.invitations.channels
-    )

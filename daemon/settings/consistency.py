@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from email.utils import parseaddr
 from itertools import combinations
 from typing import Final
 
@@ -12,6 +13,9 @@ from msgspec import Struct
 from daemon.settings.sections import Settings
 from invites.options import LETTER_NEEDS
 
+_NOT_YET: Final = frozenset({"notify", "http"})
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never bound)
 
 
@@ -42,7 +46,7 @@ def not_yet(settings: Settings) -> Iterator[Contradiction]:
         ("email", delivery.email.provider),
         ("letter", delivery.letter.provider),
     ):
-        if provider not in {"spool", "dropfolder"}:
+        if provider in _NOT_YET:
             yield Contradiction(("delivery", channel, "provider"), "is not yet in this version", 'Use "spool"')
     for position, listener in enumerate(settings.listeners):
         if listener.validation == "enforce":  # to report instead would pass what somebody wanted stopped
@@ -141,13 +145,30 @@ def _pairs_outlive_retries(settings: Settings) -> Iterator[Contradiction]:
         yield Contradiction(path, "is as long as invitations.lifetime_days", "Give up sooner, or let pairs live longer")
 
 
-def _smtp_password_present(settings: Settings) -> Iterator[Contradiction]:
-    smtp = settings.delivery.email.smtp
-    if settings.delivery.email.provider == "smtp" and smtp.username and smtp.password.missing:
-        path = ("delivery", "email", "smtp", "password")
-        yield Contradiction(
-            path, smtp.password.missing, "Provide it, or leave username empty for a server without login"
-        )
+def _smtp_complete(settings: Settings) -> Iterator[Contradiction]:
+    """What a mail server needs; the examples among the defaults are no one's server."""
+    smtp, path = settings.delivery.email.smtp, ("delivery", "email", "smtp")
+    if settings.delivery.email.provider != "smtp":
+        return
+    for key in ("host", "sender"):
+        if key not in smtp.model_fields_set:
+            yield Contradiction((*path, key), "is missing", f"Add {key} = ...")
+    if "@" not in parseaddr(smtp.sender)[1]:
+        yield Contradiction((*path, "sender"), "names no address", 'Write "Name <address@domain>"')
+    if smtp.username and smtp.password.missing:
+        mend = "Provide it, or leave username empty for a server without login"
+        yield Contradiction((*path, "password"), smtp.password.missing, mend)
+    if smtp.username and smtp.tls == "none" and smtp.host not in _LOOPBACK:
+        yield Contradiction((*path, "tls"), "would send the password in clear", 'Use "starttls" or "implicit"')
+    if smtp.ca_file is not None and not smtp.ca_file.is_file():
+        yield Contradiction((*path, "ca_file"), f"names no file ({smtp.ca_file})", "Provide it, or leave it empty")
+    yield from _fits_the_lease(settings, (*path, "timeout"), smtp.timeout)
+
+
+def _fits_the_lease(settings: Settings, path: tuple[str, ...], timeout: timedelta) -> Iterator[Contradiction]:
+    """A call begins while half a lease is left, and must have ended when it is over."""
+    if timeout > settings.delivery.lease / 2:
+        yield Contradiction(path, "is more than half of delivery.lease", "Shorten it, or lengthen the lease")
 
 
 _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contradiction]]], ...]] = (
@@ -161,5 +182,5 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contrad
     (frozenset({"first_retry", "give_up_after"}), _retries_fit),
     (frozenset({"channels", "lifetime_days"}), _letters_have_time),
     (frozenset({"give_up_after", "lifetime_days"}), _pairs_outlive_retries),
-    (frozenset({"provider", "username", "password"}), _smtp_password_present),
+    (frozenset({"provider", "host", "sender", "username", "password", "tls", "timeout", "lease"}), _smtp_complete),
 )

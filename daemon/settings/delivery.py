@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from daemon.settings.section import Section
-from daemon.settings.value_types import Batch, Duration, FilePath, Host, SecretText
+from daemon.settings.value_types import (
+    Batch,
+    Duration,
+    FilePath,
+    FilePathOrNone,
+    Host,
+    MailAddressOrNone,
+    SecretText,
+)
 
 
 class Spool(Section):
@@ -35,12 +43,20 @@ class Smtp(Section):
     """Its port."""
     tls: Literal["starttls", "implicit", "none"] = "starttls"
     """How the connection is protected."""
+    ca_file: FilePathOrNone = None
+    """PEM file of the only authorities whose certificates are trusted; empty: those of the system."""
     username: str = ""
     """The login; empty: none, and no password is asked for."""
     password: SecretText = Field(default={"env": "SMTP_PASSWORD"})  # type: ignore[assignment]  # validated into a Secret
     """The login's password."""
     sender: Annotated[str, Field(min_length=3, max_length=320)] = "Example Hospital <noreply@example>"
     """The From address."""
+    return_path: MailAddressOrNone = ""
+    """The address that bounces go to; empty: the sender's."""
+    hello: Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z0-9.:\[\]-]*$")] = ""
+    """Our name in EHLO; empty: the machine's."""
+    timeout: Duration = timedelta(seconds=25)
+    """How long one delivery may take; less than half of ``delivery.lease``."""
 
 
 class Email(Section):

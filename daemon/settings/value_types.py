@@ -32,6 +32,7 @@ _DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:%-]{1,253}")
 _BATCH: Final = re.compile(r"immediate|daily ([01]\d|2[0-3]):[0-5]\d")
+_MAIL_ADDRESS: Final = re.compile(r"[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,255}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 _ASCII: Final = "".join(map(chr, range(128)))
 
@@ -142,6 +143,12 @@ def _absolute_or_none(path: Path | None, info: ValidationInfo) -> Path | None:
     return None if path is None else _absolute(path, info)
 
 
+def _mail_address(text: str) -> str:
+    if text and _MAIL_ADDRESS.fullmatch(text) is None:
+        raise Wrong("is no email address", 'Write it plain, such as "bounces@hospital.example"')
+    return text
+
+
 def _secret(given: object, info: ValidationInfo) -> Secret:
     place = _place(info)
     return fetch(given, place.folder, place.environ)
@@ -205,5 +212,6 @@ Network: TypeAlias = Annotated[IPv4Network | IPv6Network, BeforeValidator(_netwo
 PublicUrl: TypeAlias = Annotated[str, AfterValidator(_public_url)]
 FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_absolute)]
 FilePathOrNone: TypeAlias = Annotated[Path | None, BeforeValidator(_path_or_none), AfterValidator(_absolute_or_none)]
+MailAddressOrNone: TypeAlias = Annotated[str, AfterValidator(_mail_address)]
 SecretText: TypeAlias = Annotated[Secret, BeforeValidator(_secret)]
 DatabaseUrl: TypeAlias = Annotated[Secret, BeforeValidator(_secret), AfterValidator(_database_url)]

@@ -11,6 +11,7 @@ searched does so by it.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Final, Protocol, TypeAlias
@@ -22,6 +23,13 @@ from patient_records.model import Demographics, Masked
 SMS = "sms"
 EMAIL = "email"
 LETTER = "letter"
+
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9-]{1,64}").fullmatch
+
+
+def is_reference(text: str) -> bool:
+    """Whether this can be an entry's reference: it is put in file names, headers and addresses without quoting."""
+    return _REFERENCE(text) is not None
 
 
 class Organisation(Struct, frozen=True):

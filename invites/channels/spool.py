@@ -14,7 +14,6 @@ sweeps it.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -29,11 +28,11 @@ from invites.channels.channel import (
     Request,
     Settlement,
     Unknown,
+    is_reference,
 )
 from invites.channels.durable_folder import DurableFolder, fault_code
 
 _SUFFIX: Final = {SMS: ".txt", EMAIL: ".eml", LETTER: ".pdf"}
-_REFERENCE: Final = re.compile(r"[A-Za-z0-9-]{1,64}").fullmatch
 _WHOSE: Final = "spool"
 
 
@@ -58,7 +57,7 @@ class Spool:
         box = self._folders.get(request.channel)
         if box is None:
             return Refused("no_such_channel")
-        if not _REFERENCE(request.reference):
+        if not is_reference(request.reference):
             return Refused("bad_reference")
         name = request.reference + _SUFFIX[request.channel]
         try:
@@ -69,7 +68,7 @@ class Spool:
 
     def search(self, reference: str) -> Outcome:
         """Look for the reference's file in every channel's folder."""
-        if not _REFERENCE(reference):
+        if not is_reference(reference):
             return NotSent("bad_reference")
         for channel, suffix in _SUFFIX.items():
             try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 from invites.channels.channel import Accepted, NotSent, Outcome, Provider, Refused, Request, Settlement, Unknown
 from invites.channels.drop_folder import DropFolder
 from invites.channels.spool import Spool
+from tests.support.mail_server import MailServer
 
 PDF = b"%PDF-1.7 /Type/Pages/Count 1"
 
@@ -28,25 +31,31 @@ class Subject:
 
     provider: Provider
     delivered: Callable[[], list[tuple[str, str]]]
-    channels: tuple[str, ...] = ("sms", "email", "letter")
+    channels: tuple[str, ...]
 
     def message(self, reference: str = "ref-1", body: bytes = PDF) -> Request:
-        """A message that it carries."""
-        return Request(self.channels[0], reference, "+447700900123", body)
+        """Give a request that it carries, by the first of its channels."""
+        return message(reference, self.channels[0], body)
 
 
-def _spool(folder: Path) -> Subject:
-    return Subject(Spool(folder), lambda: sorted((path.parent.name, path.stem) for path in folder.glob("*/*")))
+@contextlib.contextmanager
+def _spool(folder: Path) -> Iterator[Subject]:
+    def delivered() -> list[tuple[str, str]]:
+        return sorted((path.parent.name, path.stem) for path in folder.glob("*/*"))
+
+    yield Subject(Spool(folder), delivered, CHANNELS)
 
 
-def _drop_folder(folder: Path) -> Subject:
+@contextlib.contextmanager
+def _drop_folder(folder: Path) -> Iterator[Subject]:
     def delivered() -> list[tuple[str, str]]:
         return sorted(("letter", path.stem) for path in folder.rglob("*.pdf"))
 
-    return Subject(DropFolder(folder, lambda: datetime.now(UTC)), delivered, ("letter",))
+    yield Subject(DropFolder(folder, lambda: datetime.now(UTC)), delivered, ("letter",))
 
 
-def _drop_folder_that_closes(folder: Path) -> Subject:
+@contextlib.contextmanager
+def _drop_folder_that_closes(folder: Path) -> Iterator[Subject]:
     """Every letter is in a batch, and the batch taken away, before anybody asks again."""
     drop = DropFolder(folder, lambda: datetime.now(UTC))
     taken: list[tuple[str, str]] = []
@@ -58,25 +67,35 @@ def _drop_folder_that_closes(folder: Path) -> Subject:
             shutil.rmtree(batch)
         return sorted(taken)
 
-    return Subject(drop, delivered, ("letter",))
+    yield Subject(drop, delivered, ("letter",))
 
 
-PROVIDERS: dict[str, Callable[[Path], Subject]] = {
+@contextlib.contextmanager
+def _smtp(_folder: Path) -> Iterator[Subject]:
+    with MailServer() as server:
+        yield Subject(server.provider(), lambda: sorted(("email", name) for name in server.references), ("email",))
+
+
+PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "spool": _spool,
     "dropfolder": _drop_folder,
     "dropfolder, taken": _drop_folder_that_closes,
+    "smtp": _smtp,
 }
 CHANNELS = ("sms", "email", "letter")
+TO = {"sms": "+447700900123", "email": "ada@example.org", "letter": "Ada Lovelace\n1 Long Lane\nExampleton\nEX1 1AA"}
 
 
 @pytest.fixture(params=PROVIDERS)
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     """Each provider in turn, with nothing delivered yet."""
-    return PROVIDERS[request.param](tmp_path / "far-end")
+    with PROVIDERS[request.param](tmp_path / "far-end") as made:
+        yield made
 
 
 def message(reference: str = "ref-1", channel: str = "sms", body: bytes = b"Hello \xe2\x82\xac") -> Request:
-    return Request(channel, reference, "+447700900123", body)
+    head = f"Message-ID: <{reference}@hospital.example>\r\n\r\n".encode() if channel == "email" else b""
+    return Request(channel, reference, TO.get(channel, ""), head + body)
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -160,8 +179,8 @@ def test_a_text_message_is_readable_and_the_others_are_as_rendered(spool: Spool,
     for channel in CHANNELS:
         spool.send(message(channel=channel))
     assert (folder / "sms/ref-1.txt").read_text(encoding="utf-8") == "To: +447700900123\n\nHello €\n"
-    assert (folder / "email/ref-1.eml").read_bytes() == message().body
-    assert (folder / "letter/ref-1.pdf").read_bytes() == message().body
+    assert (folder / "email/ref-1.eml").read_bytes() == message(channel="email").body
+    assert (folder / "letter/ref-1.pdf").read_bytes() == message(channel="letter").body
 
 
 def test_only_the_owner_may_read(spool: Spool, folder: Path) -> None:
@@ -231,8 +250,8 @@ def test_a_disk_that_refuses_leaves_nothing_and_says_not_sent(
 def test_a_short_write_is_gone_on_with(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, content: write(handle, bytes(content)[:3]))
-    Spool(folder).send(message(channel="email", body=b"0123456789"))
-    assert (folder / "email/ref-1.eml").read_bytes() == b"0123456789"
+    Spool(folder).send(message(channel="letter", body=b"0123456789"))
+    assert (folder / "letter/ref-1.pdf").read_bytes() == b"0123456789"
 
 
 def test_a_name_that_may_not_last_is_unknown_and_settled_by_sending_again(

@@ -16,6 +16,10 @@ from daemon.settings.key_names import key_names
 CANARY = "correct-horse-battery"
 
 
+SMTP = "[delivery.email]\nprovider='smtp'\n[delivery.email.smtp]\n"
+MAIL = SMTP + "host='h'\nsender='A <a@b.example>'\n"
+
+
 def written(folder: Path, text: str) -> Path:
     file = folder / "doorstep.toml"
     file.write_text(text, encoding="utf-8")
@@ -269,7 +273,13 @@ class TestContradictions:
             ("[delivery]\nfirst_retry='3d'", "delivery.first_retry"),
             ("[delivery]\ngive_up_after='30d'", "delivery.give_up_after"),
             ("[invitations]\nlifetime_days=14", "invitations.lifetime_days"),
-            ("[delivery.email]\nprovider='smtp'\nsmtp={username='u'}", "delivery.email.smtp.password"),
+            (SMTP + "host='h'", "delivery.email.smtp.sender"),
+            (SMTP + "sender='A <a@b.example>'", "delivery.email.smtp.host"),
+            (MAIL + "username='u'", "delivery.email.smtp.password"),
+            (MAIL + "username='u'\ntls='none'\npassword='p'", "delivery.email.smtp.tls"),
+            (MAIL + "ca_file='nowhere.pem'", "delivery.email.smtp.ca_file"),
+            (MAIL + "timeout='31s'", "delivery.email.smtp.timeout"),
+            (SMTP + "host='h'\nsender='nobody'", "delivery.email.smtp.sender"),
         ],
     )
     def test_settings_that_cannot_stand_together_are_a_fault(self, tmp_path: Path, text: str, key: str) -> None:
@@ -283,7 +293,7 @@ class TestContradictions:
         ("text", "key"),
         [
             ("[delivery.sms]\nprovider='http'", "delivery.sms.provider"),
-            ("[delivery.email]\nprovider='smtp'", "delivery.email.provider"),
+            ("[delivery.email]\nprovider='notify'", "delivery.email.provider"),
             ("[delivery.letter]\nprovider='notify'", "delivery.letter.provider"),
             ("[[listeners]]\nvalidation='enforce'", "listeners.0.validation"),
         ],
