@@ -5,22 +5,36 @@ It tells what happened to a person, not who the person is: field names, codes an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from hl7_listener.sender_profile import SenderProfile, nhs_number_is_valid, read_identifier
 from invites import overview
 from invites.overview import InvitationStory, ReasonStory
 from patient_records import tables
+from patient_records.effects import Effect, effects_on
 from patient_records.instants import from_micros, maybe_instant
+from patient_records.lineage import forerunners_of, survivor_of
 from patient_records.model import Identifier
 from patient_records.repository import Records
 
 
+class EffectStory(Struct, frozen=True):
+    """One thing that a message did beyond setting fields: ``act`` (such as merged_into) to ``record``, with ``other``.
+
+    Both are public ids; ``record`` is the one of whom the story is, or one that was merged into it.
+    """
+
+    act: str
+    record: str
+    other: str | None
+
+
 class MessageStory(Struct, frozen=True):
-    """One message about the person: what came, what became of it, which fields it changed."""
+    """One message about the person: what came, what became of it, which fields it changed, what it did besides."""
 
     id: str
     received_at: datetime
@@ -31,19 +45,24 @@ class MessageStory(Struct, frozen=True):
     reason: str
     answer: str
     changes: list[str]
+    effects: list[EffectStory]
     findings: list[str]
     repeats: int
     last_repeat_at: datetime | None
 
 
 class Story(Struct, frozen=True):
-    """The timeline; ``id`` is the public id, ``state`` "eligible" or the weightiest reason why not."""
+    """The timeline; ``id`` is the public id, ``state`` "eligible" or the weightiest reason why not.
+
+    ``merged`` are the public ids of the records that were merged into this one; their messages are told as well.
+    """
 
     id: str
     organisation: str
     state: str
     eligible: bool
     reasons: list[ReasonStory]
+    merged: list[str]
     messages: list[MessageStory]
     invitations: list[InvitationStory]
 
@@ -63,7 +82,7 @@ def find(connection: Connection, records: Records, text: str, organisations: lis
     for identifier in candidates:
         record_id = records.find_one(connection, identifier)
         if record_id is not None:
-            return _survivor(connection, record_id)
+            return survivor_of(connection, record_id)
     return None
 
 
@@ -76,13 +95,16 @@ def tell(connection: Connection, record_id: int) -> Story:
     if row is None:
         raise LookupError(record_id)
     invites = overview.explain(connection, record_id)
+    forerunners = forerunners_of(connection, record_id)
+    names = _public_ids(connection, forerunners)
     return Story(
         id=row.public_id,
         organisation=row.organisation,
         state=invites.state,
         eligible=invites.eligible,
         reasons=invites.reasons,
-        messages=_messages(connection, record_id),
+        merged=[names[id_] for id_ in forerunners],
+        messages=_messages(connection, [record_id, *forerunners]),
         invitations=invites.invitations,
     )
 
@@ -101,16 +123,15 @@ def _as_written(text: str, organisations: list[str]) -> list[Identifier]:
     return [identifier for identifier in read if identifier is not None]
 
 
-def _survivor(connection: Connection, record_id: int) -> int:
-    table = tables.patient_records
-    while (merged := connection.scalar(select(table.c.merged_into).where(table.c.id == record_id))) is not None:
-        record_id = merged
-    return record_id
-
-
-def _messages(connection: Connection, record_id: int) -> list[MessageStory]:
+def _messages(connection: Connection, record_ids: list[int]) -> list[MessageStory]:
+    """Every message about these people, in the order of arrival."""
+    done: dict[int, list[Effect]] = {}
+    for effect in effects_on(connection, record_ids):
+        done.setdefault(effect.journal_id, []).append(effect)
+    names = _public_ids(connection, {id_ for some in done.values() for e in some for id_ in (e.record_id, e.other)})
     table = tables.journal
-    rows = connection.execute(select(table).where(table.c.record_id == record_id).order_by(table.c.id))
+    theirs = or_(table.c.record_id.in_(record_ids), table.c.id.in_(done))
+    rows = connection.execute(select(table).where(theirs).order_by(table.c.id))
     return [
         MessageStory(
             id=str(row.id),
@@ -122,9 +143,20 @@ def _messages(connection: Connection, record_id: int) -> list[MessageStory]:
             reason=row.reason,
             answer=row.answer,
             changes=row.changes.split(),
+            effects=[
+                EffectStory(e.act.value, names[e.record_id], names.get(e.other) if e.other is not None else None)
+                for e in done.get(row.id, ())
+            ],
             findings=row.findings.split(),
             repeats=row.repeats,
             last_repeat_at=maybe_instant(row.last_repeat_at),
         )
         for row in rows
     ]
+
+
+def _public_ids(connection: Connection, record_ids: Iterable[int | None]) -> dict[int, str]:
+    table = tables.patient_records
+    wanted = {id_ for id_ in record_ids if id_ is not None}
+    found = connection.execute(select(table.c.id, table.c.public_id).where(table.c.id.in_(wanted)))
+    return {row.id: row.public_id for row in found}

@@ -4,11 +4,12 @@ The way of one message through this room::
 
     FrameDecoder  (framing.py)         bytes -> frames, in any chunking: pure
       read        (message.py)         frame -> Message, lazily; charset.py, delimiters.py, escapes.py, header.py: pure
-        interpret (adt.py)             Message -> PatientUpdate, or why not; sender_profile.py, telecom.py: pure
+        interpret (adt.py)             Message -> PatientUpdate or PersonEvent, or why not; person_fields.py: pure
         Interpreter (interpreter.py)   makes an Arrival (arrival.py) of whatever came, and never stumbles
           Connection (connection.py)   hands it in, portion by portion (intake.py), and limits itself (budget.py)
             Ingest   (ingest.py)       one writer, one fsync for all that wait
               Batch  (batch.py)        look-ups, decisions in order, writes: one transaction
+                PersonActs (person_acts.py)  what each message does to the People (people.py) of the batch
             acknowledge (acknowledgment.py), after the commit and from it: pure
     Listener      (server.py)          the port and its connections; over TLS after a Handshake (handshake.py, tls.py)
 

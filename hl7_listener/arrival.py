@@ -16,6 +16,7 @@ from msgspec import Struct
 from hl7_listener.acknowledgment import AckCode, Fault, FaultCode
 from hl7_listener.header import Header
 from hl7_listener.options import ListenerOptions
+from hl7_listener.person_event import PersonEvent
 from patient_records.model import Masked
 from patient_records.reconcile import Outcome
 from patient_records.update import PatientUpdate
@@ -51,7 +52,7 @@ _LONGEST_PROCESSING_ID: Final = 3
 _LONGEST_LABEL: Final = 200
 """Characters; HL7 2.5.1 allows 227 for MSH-3 and 4 (HD), 20 for MSH-10. PostgreSQL indexes no more than 2,700 bytes."""
 
-Meaning: TypeAlias = PatientUpdate | Ignored | Refused | Unanswered
+Meaning: TypeAlias = PatientUpdate | PersonEvent | Ignored | Refused | Unanswered
 
 
 class Answerable(Protocol):

@@ -7,26 +7,27 @@ first one made, a repeat finds its original, although neither is in the database
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, Location, acknowledge, due
+from hl7_listener.acknowledgment import AckCode, acknowledge, due
 from hl7_listener.arrival import Arrival, Ignored, Settled, Unanswered
+from hl7_listener.decision import Decision, ignored
 from hl7_listener.framing import encode
+from hl7_listener.people import People
+from hl7_listener.person_acts import PersonActs
+from hl7_listener.person_event import PersonEvent, identifiers_of
+from patient_records import effects
+from patient_records.effects import Effect
 from patient_records.ids import IdSource
 from patient_records.journal import Entry, Journal, Known
-from patient_records.model import Demographics
-from patient_records.ports import RecordChange, RecordChanges
-from patient_records.reconcile import Outcome, reconcile
-from patient_records.repository import OpenRecord, Records
+from patient_records.ports import RecordChanges
+from patient_records.reconcile import Outcome
+from patient_records.repository import Records
 from patient_records.update import PatientUpdate
-
-VERIFIED: Final = "01"
-"""NHS number status: number present and verified (NHS data dictionary, NHS NUMBER STATUS INDICATOR CODE)."""
 
 
 class Stores(Struct, frozen=True):
@@ -38,19 +39,6 @@ class Stores(Struct, frozen=True):
     changes: RecordChanges
 
 
-class Decision(Struct, frozen=True):
-    """What one arrival comes to, before it has an answer: the record it ended in, if any."""
-
-    outcome: Outcome
-    code: AckCode | None
-    reason: str = ""
-    record_id: int | None = None
-    changes: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
-    faults: tuple[Fault, ...] = ()
-    waits: bool = False
-
-
 class Batch:
     """Settles arrivals in one transaction; made for one use."""
 
@@ -58,9 +46,9 @@ class Batch:
         self._stores = stores
         self._connection = connection
         self._now = now
-        self._found: dict[bytes, int] = {}
-        self._original: dict[int, OpenRecord | None] = {}
-        self._open: dict[int, OpenRecord] = {}
+        self._people = People(stores.records, connection, now)
+        self._acts = PersonActs(self._people, now)
+        self._effects: list[Effect] = []
         self._known: dict[int, list[Known]] = {}
         self._repeated: list[int] = []
 
@@ -85,21 +73,16 @@ class Batch:
         return settled
 
     def _blinds(self, arrival: Arrival) -> list[bytes]:
-        if not isinstance(arrival.meaning, PatientUpdate):
-            return []
-        return [self._stores.records.blind_index.identifier(i) for i in arrival.meaning.identifiers]
+        meaning, index = arrival.meaning, self._stores.records.blind_index
+        if isinstance(meaning, PatientUpdate):
+            return [index.identifier(identifier) for identifier in meaning.identifiers]
+        if isinstance(meaning, PersonEvent):
+            return [index.identifier(identifier) for identifier in identifiers_of(meaning)]
+        return []
 
     def _look_up(self, keys: Sequence[int], blinds: Sequence[Sequence[bytes]]) -> None:
-        records, connection = self._stores.records, self._connection
-        self._known = self._stores.journal.known(connection, set(keys))
-        self._found = records.find(connection, {blind for own in blinds for blind in own})
-        wanted = set(self._found.values())
-        while wanted:
-            opened = records.load(connection, wanted, lock=True)
-            self._open.update(opened)
-            survivors = {o.record.standing.merged_into for o in opened.values()} - {None}
-            wanted = {survivor for survivor in survivors if survivor is not None} - self._open.keys()
-        self._original = dict(self._open)
+        self._known = self._stores.journal.known(self._connection, set(keys))
+        self._people.look_up({blind for own in blinds for blind in own})
 
     def _repeat(self, arrival: Arrival, key: int, digest: bytes) -> Settled | None:
         """The earlier answer, when this message was answered positively before (SPEC 3.5, duplicates)."""
@@ -118,8 +101,8 @@ class Batch:
             findings += ("charset_guessed:MSH-18",)
         journal_id = self._stores.ids.row_id()
         answer = b"" if replayed else self._answer(arrival, decision, journal_id)
-        opened = self._open[decision.record_id] if decision.record_id is not None else None
         code = "" if replayed else decision.code or ""
+        self._effects += [Effect(journal_id, done.record_id, done.act, done.other) for done in decision.done]
         entry = Entry(
             id=journal_id,
             received_at=arrival.received_at,
@@ -135,7 +118,7 @@ class Batch:
             changes=decision.changes,
             findings=findings,
             record_id=decision.record_id,
-            key=opened.key if opened else None,
+            key=None if decision.record_id is None else self._people.key(decision.record_id),
             raw=arrival.raw,
             answer=code,
             acknowledgment=answer,
@@ -161,45 +144,15 @@ class Batch:
     def _decide(self, arrival: Arrival, blinds: Sequence[bytes]) -> Decision:
         meaning = arrival.meaning
         if isinstance(meaning, PatientUpdate):
-            return self._apply(arrival, meaning, blinds)
+            return self._acts.apply(arrival.listener, meaning, blinds)
+        if isinstance(meaning, PersonEvent):
+            return self._acts.event(arrival.listener, meaning)
         if isinstance(meaning, Ignored):
-            return Decision(Outcome.IGNORED, AckCode.AA, meaning.reason)
+            return ignored(meaning.reason)
         if isinstance(meaning, Unanswered):
             outcome = Outcome.REJECTED if meaning.waits else Outcome.IGNORED
             return Decision(outcome, None, meaning.reason, waits=meaning.waits)
         return Decision(Outcome.REJECTED, meaning.code, meaning.reason, faults=meaning.faults, waits=True)
-
-    def _apply(self, arrival: Arrival, update: PatientUpdate, blinds: Sequence[bytes]) -> Decision:
-        if arrival.listener.verify_status and update.number_status != VERIFIED:
-            return self._held(arrival, "NHS number status is not 01", update)
-        ids = {self._survivor(self._found[blind]) for blind in blinds if blind in self._found}
-        if len(ids) > 1:
-            return self._held(arrival, "ambiguous identifiers", update)
-        opened = self._open[ids.pop()] if ids else None
-        result = reconcile(opened.record if opened else None, update)
-        findings = update.findings + result.findings
-        if result.demographics is None:
-            fault = Fault(FaultCode.REQUIRED_FIELD_MISSING, _location(result.missing))
-            reason = f"required field missing: {result.missing}"
-            return Decision(result.outcome, AckCode.AE, reason, findings=findings, faults=(fault,), waits=True)
-        if opened is None:
-            opened = self._stores.records.make(update.organisation, result.demographics, self._now)
-            self._original[opened.record.id] = None
-        else:
-            opened = opened.changed(result.demographics, opened.record.standing)
-        record_id = opened.record.id
-        self._open[record_id] = opened
-        self._found.update(_held_by(result.demographics, update, blinds, record_id))
-        return Decision(result.outcome, AckCode.AA, record_id=record_id, changes=result.changes, findings=findings)
-
-    def _survivor(self, record_id: int) -> int:
-        while (survivor := self._open[record_id].record.standing.merged_into) is not None:
-            record_id = survivor
-        return record_id
-
-    def _held(self, arrival: Arrival, reason: str, update: PatientUpdate) -> Decision:
-        code = AckCode(arrival.listener.held)
-        return Decision(Outcome.HELD, code, reason, findings=update.findings, waits=True)
 
     def _answer(self, arrival: Arrival, decision: Decision, journal_id: int) -> bytes:
         if decision.code is None:
@@ -224,41 +177,14 @@ class Batch:
 
     def _store(self, entries: Sequence[Entry]) -> None:
         stores, connection, now = self._stores, self._connection, self._now
-        touched = [
-            (self._original[record_id], opened)
-            for record_id, opened in self._open.items()
-            if opened is not self._original[record_id] and _differs(self._original[record_id], opened)
-        ]
-        if touched:
-            saved = stores.records.save(connection, touched, now)
-            changes = [
-                RecordChange(before.record if before else None, after.record, after.key)
-                for (before, _), after in zip(touched, saved, strict=True)
-            ]
-            stores.changes.records_changed(connection, changes, now)
+        self._people.save(stores.changes)
         stores.journal.write(connection, entries)
         if self._repeated:
             stores.journal.count_repeats(connection, self._repeated, now)
+        if self._effects:
+            effects.write(connection, self._effects)
 
 
 def _speaker(arrival: Arrival) -> str:
     """Whose messages are compared for repeats: two organisations may be sent the same one, and each needs it."""
     return f"{arrival.listener.organisation} {arrival.sender}"
-
-
-def _held_by(
-    demographics: Demographics, update: PatientUpdate, blinds: Sequence[bytes], record_id: int
-) -> Iterator[tuple[bytes, int]]:
-    """Which of the update's identifiers find the record now: another organisation's message does not bring all."""
-    held = {*demographics.identifiers, *demographics.aliases}
-    return ((blind, record_id) for i, blind in zip(update.identifiers, blinds, strict=True) if i in held)
-
-
-def _differs(before: OpenRecord | None, after: OpenRecord) -> bool:
-    return before is None or before.record != after.record
-
-
-def _location(field: str) -> Location:
-    """``PID-5`` as an ERR location."""
-    segment, _, number = field.partition("-")
-    return Location(segment, 1, int(number))

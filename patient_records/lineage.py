@@ -10,10 +10,15 @@ Everybody who hands out something by record id (redeeming, the API, explaining) 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from sqlalchemy import Connection, select
 
+from patient_records.bulk import BulkSelect
+from patient_records.merge import follow
 from patient_records.tables import patient_records
+
+_ONWARD: Final = BulkSelect(patient_records, ("id", "merged_into"), "id", only="merged_into IS NOT NULL")
 
 
 def survivor_of(connection: Connection, record_id: int) -> int:
@@ -31,24 +36,14 @@ def survivors_of(connection: Connection, record_ids: Collection[int]) -> dict[in
 
 
 def onward_of(connection: Connection, record_ids: Collection[int]) -> dict[int, int]:
-    """Give every link of the chains that begin at these records: who was merged into whom."""
+    """Give every link of the chains that begin at these records: who was merged into whom. On the hot path."""
     onward: dict[int, int] = {}
     ask = set(record_ids)
     while ask:
-        statement = select(patient_records.c.id, patient_records.c.merged_into).where(
-            patient_records.c.id.in_(ask), patient_records.c.merged_into.is_not(None)
-        )
-        links = {row.id: row.merged_into for row in connection.execute(statement)}
+        links: dict[int, int] = dict(_ONWARD.run(connection, ask))
         onward |= links
         ask = set(links.values()) - onward.keys()
     return onward
-
-
-def follow(record_id: int, onward: dict[int, int]) -> int:
-    """Follow a chain of merges to its end. No chain is a ring: a merge always points at one that is not merged."""
-    while record_id in onward:
-        record_id = onward[record_id]
-    return record_id
 
 
 def forerunners_of(connection: Connection, record_id: int) -> list[int]:

@@ -138,7 +138,8 @@ class Demographics(Masked, Struct, frozen=True, omit_defaults=True):
 
     ``identifiers`` are current, one a kind; ``aliases`` are values once replaced or merged that still find the person.
     ``home`` and ``work`` are PID-13 and PID-14, each replaced as a whole. ``publicity``, ``protection`` and ``vip`` are
-    PD1-11, PD1-12 and PV1-16. ``last_event_at`` is the newest event applied (microseconds since 1970, UTC).
+    PD1-11, PD1-12 and PV1-16. ``last_event_at`` is the newest event applied, ``ended_at`` the event that merged or
+    deleted the person, 0 if there was none (both microseconds since 1970, UTC).
     """
 
     identifiers: tuple[Identifier, ...] = ()
@@ -156,6 +157,7 @@ class Demographics(Masked, Struct, frozen=True, omit_defaults=True):
     vip: str = ""
     sender: str = ""
     last_event_at: int = 0
+    ended_at: int = 0
 
     @property
     def name(self) -> PersonName | None:

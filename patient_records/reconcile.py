@@ -69,7 +69,7 @@ def reconcile(current: PatientRecord | None, update: PatientUpdate) -> Reconcili
     if update.organisation != current.organisation:
         return _from_elsewhere(stored, update, death, death_findings)
     stale = update.event_at < stored.last_event_at
-    identifiers, aliases = _identifiers(stored, update.identifiers, replaces=not stale)
+    identifiers, aliases = _identifiers(stored, update.identifiers, update.prior, replaces=not stale)
     values: dict[str, object] = {} if stale else _said(update)
     if not stale:
         values["last_event_at"] = update.event_at
@@ -82,7 +82,7 @@ def _create(update: PatientUpdate) -> Reconciliation:
     if not any(name.family and name.given for name in names):
         return Reconciliation(Outcome.REJECTED, None, missing="PID-5")
     empty = Demographics(sender=update.sender)
-    identifiers, aliases = _identifiers(empty, update.identifiers, replaces=True)
+    identifiers, aliases = _identifiers(empty, update.identifiers, update.prior, replaces=True)
     death, findings = _death(empty, update, update.organisation)
     made = replace(
         empty,
@@ -99,7 +99,8 @@ def _from_elsewhere(
     stored: Demographics, update: PatientUpdate, death: Death | None, findings: tuple[str, ...]
 ) -> Reconciliation:
     local = tuple(identifier for identifier in update.identifiers if not identifier.national)
-    identifiers, aliases = _identifiers(stored, local, replaces=True)
+    prior = tuple(identifier for identifier in update.prior if not identifier.national)
+    identifiers, aliases = _identifiers(stored, local, prior, replaces=True)
     after = replace(stored, identifiers=identifiers, aliases=aliases, death=death)
     differs = [name for name, value in _said(update).items() if getattr(stored, name) != value]
     known = {*stored.identifiers, *stored.aliases}
@@ -119,11 +120,11 @@ def _said(update: PatientUpdate) -> dict[str, object]:
 
 
 def _identifiers(
-    stored: Demographics, sent: tuple[Identifier, ...], *, replaces: bool
+    stored: Demographics, sent: tuple[Identifier, ...], prior: tuple[Identifier, ...], *, replaces: bool
 ) -> tuple[tuple[Identifier, ...], tuple[Identifier, ...]]:
     """Current identifiers and aliases after these were sent; a late event adds what is unknown and replaces nothing.
 
-    Of several values of one kind in one message the last is current, the others are aliases.
+    Of several values of one kind in one message the last is current, the others are aliases. Prior ones are aliases.
     """
     current = {identifier.kind: identifier for identifier in stored.identifiers}
     aliases = dict.fromkeys(stored.aliases)
@@ -138,6 +139,12 @@ def _identifiers(
             if held is not None:
                 aliases[held] = None
         else:
+            aliases[identifier] = None
+    for identifier in prior:
+        if current.get(identifier.kind) != identifier:
+            aliases[identifier] = None
+        elif replaces and identifier not in sent:
+            del current[identifier.kind]
             aliases[identifier] = None
     return tuple(current.values()), tuple(aliases)
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, delete, tuple_, update
+from sqlalchemy import Connection, delete, tuple_
 
 from patient_records import tables
 from patient_records.blind_index import BlindIndex
@@ -159,16 +159,10 @@ class Records:
         if saved:
             seen = {one.kind for opened in saved for one in opened.record.demographics.identifiers}
             self.kinds.note(connection, seen, saved[0].record.organisation)
+        self._give_up(connection, pairs)
         _ADD_IDENTIFIERS.run(connection, [row for before, after in pairs for row in self._new_blinds(before, after)])
         self._index_contacts(connection, pairs)
         return saved
-
-    def repoint(self, connection: Connection, identifiers: Iterable[Identifier], record_id: int) -> None:
-        """Let these identifiers find another record from now on (a merge)."""
-        blinds = [self.blind_index.identifier(identifier) for identifier in identifiers]
-        if blinds:
-            statement = update(tables.identifiers).where(tables.identifiers.c.blind.in_(blinds))
-            connection.execute(statement.values(record_id=record_id))
 
     def _row(self, opened: OpenRecord, now: datetime) -> tuple[object, ...]:
         record, standing = opened.record, opened.record.standing
@@ -192,6 +186,19 @@ class Records:
             to_micros(opened.created_at),
             to_micros(now),
         )
+
+    def _give_up(self, connection: Connection, pairs: Sequence[tuple[Demographics, OpenRecord]]) -> None:
+        """Take identifiers out of the index that a record no longer has: another record of this batch has them now."""
+        for before, after in pairs:
+            left = after.record.demographics
+            if before.identifiers != left.identifiers or before.aliases != left.aliases:
+                gone = {*before.identifiers, *before.aliases}.difference(left.identifiers, left.aliases)
+                if gone:
+                    kept = {self.blind_index.identifier(one) for one in left.identifiers + left.aliases}
+                    blinds = {self.blind_index.identifier(one) for one in gone} - kept
+                    table = tables.identifiers
+                    mine = (table.c.blind.in_(blinds), table.c.record_id == after.record.id)
+                    connection.execute(delete(table).where(*mine))
 
     def _new_blinds(self, before: Demographics, after: OpenRecord) -> Iterable[tuple[bytes, int]]:
         """Blind indexes that find the record now and did not before; two spellings of one number have one."""

@@ -42,7 +42,8 @@ class PatientUpdate(Masked, Struct, frozen=True):
 
     ``event`` is the trigger event (MSH-9.2), ``event_at`` the instant of the event (EVN-2, else MSH-7, else receipt;
     microseconds since 1970, UTC). ``sender`` is MSH-3 and MSH-4, ``organisation`` the listener's. ``identifiers`` are
-    the usable ones, ``findings`` codes of what could not be used (code and place, never content).
+    the usable ones; ``prior`` are such as find the person from now on and are not current ones (MRG of a merge or of a
+    changed identifier). ``findings`` are codes of what could not be used (code and place, never content).
     ``number_status`` is the NHS number status code (``NH{status:01}`` or PID-32), empty when not sent.
     """
 
@@ -51,6 +52,7 @@ class PatientUpdate(Masked, Struct, frozen=True):
     sender: str
     organisation: str
     identifiers: tuple[Identifier, ...]
+    prior: tuple[Identifier, ...] = ()
     names: Said[tuple[PersonName, ...]] = OMITTED
     birth: Said[BirthDate] = OMITTED
     sex: Said[str] = OMITTED

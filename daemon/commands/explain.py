@@ -13,7 +13,7 @@ from daemon.commands.shared_options import config_option, failures_told, require
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from daemon.story import Story
+    from daemon.story import EffectStory, Story
     from invites.overview import ReceiptStory
 
 
@@ -54,6 +54,8 @@ def command(context: click.Context, config: Path | None, identifier: str, *, as_
 def _lines(story: Story) -> list[str]:
     lines = [f"{story.id} of {story.organisation}: {story.state.replace('_', ' ')}"]
     lines += [f"  not invited now: {reason.sentence}" for reason in story.reasons]
+    if story.merged:
+        lines.append(f"  merged into it: {', '.join(story.merged)}")
     lines.append("Messages")
     for message in story.messages:
         what = ", ".join(message.changes) or "nothing changed"
@@ -63,6 +65,7 @@ def _lines(story: Story) -> list[str]:
             f"  {_when(message.received_at)}  {message.event} {message.control_id or '-'} from {message.sender}: "
             f"{message.outcome}{reason}, {message.answer or 'unanswered'}; {what}{again}"
         )
+        lines += [f"    {_effect(effect)}" for effect in message.effects]
         lines += [f"    finding: {finding}" for finding in message.findings]
     lines.append("Invitations" if story.invitations else "No invitation.")
     for invitation in story.invitations:
@@ -85,6 +88,24 @@ def _receipt(receipt: ReceiptStory) -> str:
     code = f" ({receipt.code})" if receipt.code else ""
     again = f"; came {receipt.repeats} times more" if receipt.repeats else ""
     return f"    receipt of {_when(receipt.at)}: {kind}{code}{again}{'' if receipt.counts else '; overruled'}"
+
+
+_ACTS = {
+    "merged_into": "{record} was merged into {other}",
+    "merged_from": "{other} was merged into {record}",
+    "reversed_into": "the merge was turned round: {record}, which had been the survivor, was merged into {other}",
+    "reversed_from": "the merge was turned round: {record} is the survivor of {other} now",
+    "identifier_changed": "{record} goes on under another identifier",
+    "deleted": "{record} was deleted",
+    "made_anew": "{record} was made anew, for {other} had been deleted",
+    "replaced": "{record}, deleted before, gave its identifiers to {other}",
+    "linked": "{record} and {other} were linked; no data moved",
+    "unlinked": "{record} and {other} are linked no longer",
+}
+
+
+def _effect(effect: EffectStory) -> str:
+    return _ACTS[effect.act].format(record=effect.record, other=effect.other)
 
 
 def _when(at: datetime) -> str:

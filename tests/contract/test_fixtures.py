@@ -33,11 +33,18 @@ def test_a_message_has_the_effect_that_is_written_beside_it(hospital: Hospital, 
     settled = [hospital.send(message.raw)[0] for message in fixture.story][-1]
     assert settled.outcome == fixture.expected.outcome
     assert set(fixture.expected.findings) <= set(settled.findings)
+    if fixture.expected.changes is not None:
+        assert settled.changes == fixture.expected.changes
+    if fixture.expected.acts is not None:
+        assert hospital.acts(settled.journal_id) == fixture.expected.acts
     check_answer(fixture, settled)
-    if fixture.expected.record is not None:
-        record = hospital.find(fixture.expected.record.identifier)
+    facts = fixture.expected.record
+    if facts is not None:
+        record = hospital.find(facts.identifier)
         assert record is not None, "nobody has that identifier"
-        check_record(fixture.expected.record, record)
+        check_record(facts, record)
+        assert [hospital.find(value) for value in facts.same_as] == [record] * len(facts.same_as)
+        assert record not in [hospital.find(value) for value in facts.apart_from]
 
 
 def check_answer(fixture: Fixture, settled: Settled) -> None:

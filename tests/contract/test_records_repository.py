@@ -149,11 +149,12 @@ def test_contacts_are_indexed_as_they_come_and_go_and_may_be_shared(stores: Stor
     assert reached(stores, email) == {one.record.id}
 
 
-def test_a_merge_repoints_identifiers(stores: Stores) -> None:
+def test_an_identifier_that_one_record_gives_up_another_may_take_in_the_same_save(stores: Stores) -> None:
     one, two = new(stores, somebody(1), somebody(2))
-    with stores.database.begin() as connection:
-        stores.records.repoint(connection, [local(1)], two.record.id)
-        stores.records.repoint(connection, [], one.record.id)
+    taken = replace(two.record.demographics, aliases=(local(1),))
+    stores.save(
+        (two, two.changed(taken, Standing())), (one, one.changed(replace(somebody(1), identifiers=()), Standing()))
+    )
     assert found(stores, local(1)) == found(stores, local(2)) == two.record.id
 
 

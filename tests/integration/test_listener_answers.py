@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hl7_listener.adt import interpret
+from hl7_listener.arrival import INTERNAL_ERROR
 from hl7_listener.batch import Batch
 from tests.support.feed import a28
 from tests.support.listening import Listening
@@ -230,14 +231,14 @@ def test_verify_status_lets_only_verified_numbers_pass(sqlite_url: str, status: 
 def test_a_message_that_our_code_fails_over_is_kept_and_the_rest_of_its_batch_is_applied(
     listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply = Batch._apply
+    decide = Batch._decide
 
     def failing(batch: Batch, arrival: Any, *rest: Any) -> Any:
-        if arrival.header.control_id == "POISON":
+        if arrival.header.control_id == "POISON" and arrival.meaning is not INTERNAL_ERROR:
             raise ZeroDivisionError
-        return apply(batch, arrival, *rest)
+        return decide(batch, arrival, *rest)
 
-    monkeypatch.setattr(Batch, "_apply", failing)
+    monkeypatch.setattr(Batch, "_decide", failing)
     with listening.wire() as wire, listening.wire() as other:
         with listening.held():
             wire.send(a28(1), a28(2, "POISON"), a28(3))

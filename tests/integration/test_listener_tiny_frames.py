@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_a_trickle_of_junk_does_not_put_the_deadline_off(sqlite_url: str) -> Non
 
 def test_who_takes_no_answers_is_closed_and_was_nobodys_turn(sqlite_url: str) -> None:
     """It held more than its share, and it would have been the one that may finish its frame, for ever."""
-    changes = {"byte_budget": 64 << 10, "frame_deadline": timedelta(seconds=0.5)}
+    changes: dict[str, Any] = {"byte_budget": 64 << 10, "frame_deadline": timedelta(seconds=0.5)}
     with Listening(sqlite_url, **changes) as listening:
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

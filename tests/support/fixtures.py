@@ -23,6 +23,7 @@ class RecordFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``identifier`` finds the person. ``reason`` is the first reason why not when ``eligible`` is false. ``family`` and
     ``given`` are those of the name that we write to, ``birth`` has the digits as sent, numbers are in E.164.
+    ``same_as`` are identifiers that find the very same person, ``apart_from`` such as find somebody else.
     """
 
     identifier: str
@@ -35,6 +36,8 @@ class RecordFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     emails: tuple[str, ...] | None = None
     postcode: str | None = None
     dead: bool | None = None
+    same_as: tuple[str, ...] = ()
+    apart_from: tuple[str, ...] = ()
 
 
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +45,8 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``given`` are the fixtures to send before it, in order. ``answer`` is MSA-1, empty for silence; ``text`` is how
     MSA-3 begins; ``outcome`` what the journal says; ``error`` the code of table 0357 in ERR-3; ``control_id`` MSA-2
-    where it is not MSH-10; ``findings`` must all be there, among others perhaps.
+    where it is not MSH-10; ``findings`` must all be there, among others perhaps. ``changes`` is what the journal says
+    was changed; ``acts`` is what was done to people beyond that, in order (:class:`patient_records.effects.Act`).
     """
 
     purpose: str
@@ -53,6 +57,8 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     control_id: str | None = None
     given: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    changes: tuple[str, ...] | None = None
+    acts: tuple[str, ...] | None = None
     record: RecordFacts | None = None
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from hl7_listener.acknowledgment import AckCode
 from hl7_listener.adt import interpret
@@ -23,9 +23,11 @@ from hl7_listener.framing import Frame, FrameDecoder
 from hl7_listener.message import read
 from hl7_listener.options import ListenerOptions
 from hl7_listener.sender_profile import SenderProfile, read_identifier
+from patient_records import tables
 from patient_records.ids import IdSource
 from patient_records.journal import Journal
 from patient_records.keys import KeyRing
+from patient_records.lineage import survivor_of
 from patient_records.model import PatientRecord
 from patient_records.ports import RecordChange
 from patient_records.repository import Records
@@ -56,10 +58,14 @@ class _Nobody:
 
 
 class Hospital:
-    """One organisation's listener over the database of that URL; close it after use."""
+    """One organisation's listener over the database of that URL; close it after use.
 
-    def __init__(self, database_url: str) -> None:
-        ring = KeyRing((), {}).completed((ORGANISATION, ANOTHER))
+    ``beside`` is another one on the same database, whose keys it shares, as a second daemon would.
+    """
+
+    def __init__(self, database_url: str, *, beside: Hospital | None = None) -> None:
+        ring: KeyRing = beside.ring if beside else KeyRing((), {}).completed((ORGANISATION, ANOTHER))
+        self.ring: KeyRing = ring
         ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
         self.database = Database(database_url)
         self.records = Records(ring, ids)
@@ -83,13 +89,23 @@ class Hospital:
             return Batch(self._stores, connection, datetime.now(UTC)).settle(arrivals)
 
     def find(self, value: str) -> PatientRecord | None:
-        """Find a person by an NHS number (ten digits) or else by the hospital's own number."""
+        """Find a person, merges followed, by an NHS number (ten digits) or else by the hospital's own number."""
         authority, kind = ("NHS", "NH") if len(value) == 10 and value.isdigit() else (ORGANISATION, "MR")
         identifier = read_identifier(value, authority, kind, self.profile, ORGANISATION).identifier
         assert identifier is not None, "no usable identifier"
         with self.database.read() as connection:
             found = self.records.find_one(connection, identifier)
-            return None if found is None else self.records.load(connection, [found])[found].record
+            if found is None:
+                return None
+            survivor = survivor_of(connection, found)
+            return self.records.load(connection, [survivor])[survivor].record
+
+    def acts(self, journal_id: int) -> tuple[str, ...]:
+        """What a message did to people beyond setting their fields, in order."""
+        table = tables.effects
+        statement = select(table.c.act).where(table.c.journal_id == journal_id).order_by(table.c.number)
+        with self.database.read() as connection:
+            return tuple(connection.scalars(statement))
 
     def _arrival(self, raw: bytes, organisation: str) -> Arrival:
         now, nobody = datetime.now(UTC), _Nobody()

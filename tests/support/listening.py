@@ -26,7 +26,7 @@ from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
 from hl7_listener.tls import TlsSide
 from patient_records import tables
-from patient_records.errors import StorageUnavailable
+from patient_records.errors import StorageConflict, StorageUnavailable
 from tests.support.hospital import Hospital
 from tests.support.mllp import Wire
 from tests.support.patience import SAFETY, eventually
@@ -79,18 +79,22 @@ class Recorder:
 class Listening:
     """One listener over the database of that URL; ``changes`` are fields of its options, and ``tls``.
 
+    ``beside`` is a second daemon, on the same database.
+
     While ``broken`` is set writing transactions fail (``once``: the first one only); while ``held`` the writer waits.
+    ``conflicts`` counts transactions that somebody else's kept from committing, by SQLSTATE.
     """
 
-    def __init__(self, database_url: str, **changes: Any) -> None:
+    def __init__(self, database_url: str, *, beside: Listening | None = None, **changes: Any) -> None:
         tls: TlsOptions | None = changes.pop("tls", None)
-        self.hospital = Hospital(database_url)
+        self.hospital: Hospital = Hospital(database_url, beside=beside.hospital if beside else None)
         self.options = replace(self.hospital.listener, **changes)
         self.told = Recorder()
         self.broken = threading.Event()
         self.once = False
         self._going = threading.Event()
         self._going.set()
+        self.conflicts: Counter[str] = Counter()
         self._begin = self.hospital.database.begin
         self.hospital.database.begin = self._guarded  # type: ignore[method-assign]  # the point of this class
         self.ingest = Ingest(self.hospital.database, self.hospital._stores, self.told, lambda: datetime.now(UTC))
@@ -175,5 +179,9 @@ class Listening:
             if self.once:
                 self.broken.clear()
             raise StorageUnavailable("broken_by_test")
-        with self._begin() as connection:
-            yield connection
+        try:
+            with self._begin() as connection:
+                yield connection
+        except StorageConflict as conflict:
+            self.conflicts[conflict.code] += 1
+            raise
