@@ -34,12 +34,14 @@ from invites.options import InviteOptions
 from invites.retry import RetryPolicy
 from patient_records.audit import AuditTrail
 from patient_records.blind_index import BlindIndex
+from patient_records.decisions import Decisions
 from patient_records.ids import IdSource
 from patient_records.journal import Journal
 from patient_records.keys import open_key_ring
 from patient_records.passwords import Passwords
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
+from web.ops.accounts import StaffAccounts
 
 
 def utc_now() -> datetime:
@@ -60,6 +62,8 @@ class House(Struct, frozen=True):
     audit: AuditTrail
     audit_sealing: AuditSealing
     passwords: Passwords
+    staff: StaffAccounts
+    decisions: Decisions
     metrics: Metrics
     telemetry: ListenerTelemetry
     carriers: Carriers
@@ -107,6 +111,7 @@ def build(settings: Settings) -> House:
     )
     metrics = Metrics()
     trail = AuditTrail(ring, ids)
+    passwords = Passwords(ring.derived_secret("staff passwords")[1])
     return House(
         settings=settings,
         database=database,
@@ -117,7 +122,9 @@ def build(settings: Settings) -> House:
         stores=Stores(records, Journal(ring), ids, invites.consequences),
         audit=trail,
         audit_sealing=AuditSealing(database, trail, settings.keys.file.parent),
-        passwords=Passwords(ring.derived_secret("staff passwords")[1]),
+        passwords=passwords,
+        staff=StaffAccounts(database, passwords, trail, ids, os.urandom),
+        decisions=Decisions(records, invites.consequences, trail),
         metrics=metrics,
         telemetry=ListenerTelemetry(metrics),
         carriers=carriers,

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "import-csv": "Make or update people from a CSV file, by the rules of an A28.",
     "invite": "Find the people who may be invited and invite them, once, now.",
     "explain": "Tell one patient's story: messages, invitations, and why or why not.",
+    "staff": "Accounts of Team Coordinators, who work on the staff pages.",
     "audit": "Show the audit trail, and prove that nothing in it was changed.",
     "status": "Show what the running daemon does, read from its database.",
 }

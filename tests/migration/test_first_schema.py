@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import invites.tables  # noqa: F401 (puts its tables on the metadata)
+import web.ops.tables  # noqa: F401 (likewise)
 from daemon import migrate
 from patient_records.tables import metadata
 from patient_records.unit_of_work import Database

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Column, LargeBinary
 
 import invites.tables  # noqa: F401 (puts its tables on the metadata)
+import web.ops.tables  # noqa: F401 (likewise)
 from patient_records.tables import metadata
 
 SEALED: Final = "sealed, or a key wrapped under another: AES-256-GCM"
@@ -102,6 +103,21 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "entries": COUNT,
         "key_id": CONFIGURED,
         "authentication": KEYED,
+    },
+    "staff_accounts": {
+        "id": ID,
+        "login": "staff, not a patient: how an operator named the account",
+        "organisation": CONFIGURED,
+        "password_hash": KEYED,
+        **dict.fromkeys(
+            ["one_time_until", "credentials_at", "locked_until", "created_at", "last_login_at", "disabled_at"], WHEN
+        ),
+        "failures": COUNT,
+    },
+    "staff_sessions": {
+        "session_hash": "SHA-256 of 256 random bits",
+        "staff_id": ID,
+        **dict.fromkeys(["created_at", "seen_at"], WHEN),
     },
     "eligibility": {
         "record_id": ID,
