@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from patient_records import audit_seals
@@ -29,6 +28,7 @@ class SealReport(Struct, frozen=True):
     """What a run of sealing did: how many entries it sealed, and whether the head kept here is still in the trail."""
 
     sealed: int
+    head: Head | None = None
     whole: bool = True
 
 
@@ -40,7 +40,6 @@ class AuditSealing:
         self._database = database
         self._trail = trail
         self._file = folder / FILE_NAME
-        self._log = structlog.get_logger("audit")
 
     def __call__(self, stopping: Callable[[], bool] = lambda: False) -> SealReport:
         """Seal until nothing is left. Raises StorageUnavailable, StorageConflict."""
@@ -57,18 +56,12 @@ class AuditSealing:
             total += sealed
             if not sealed:
                 break
-            self._keep(newest, whole=whole)
             if not whole:
-                return SealReport(total, whole=False)
+                return SealReport(total, newest, whole=False)
+            if newest is not None:
+                write_head(self._file, newest)
             known = newest
-        return SealReport(total)
-
-    def _keep(self, newest: Head | None, *, whole: bool) -> None:
-        if not whole:
-            self._log.error("audit_head_lost", next="The audit trail was cut off or put back: doorstep audit verify")
-        elif newest is not None:
-            write_head(self._file, newest)
-            self._log.info("audit_sealed", head=f"{newest.number}:{newest.hash}")
+        return SealReport(total, known)
 
 
 def read_head(file: Path) -> Head | None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from daemon.audit_sealing import SealReport
 from daemon.bootstrap import House
 from daemon.metrics import Metrics
 from invites.assembly import DISPATCH
@@ -44,6 +45,8 @@ class _Keeper:
             self._issued(report)
         elif isinstance(report, DispatchReport):
             self._dispatched(job.removeprefix(DISPATCH), report)
+        elif isinstance(report, SealReport):
+            self._sealed(report)
         elif isinstance(report, SweepReport) and (report.lapsed or report.entries or report.pairs):
             self._log.info("swept", count=report.lapsed + report.entries + report.pairs)
 
@@ -54,6 +57,12 @@ class _Keeper:
             self._log.warning("job_waits_for_storage", state=name, error_code=error.code)
         else:
             self._log.error("job_failed", state=name, exc_info=error)
+
+    def _sealed(self, report: SealReport) -> None:
+        if not report.whole:
+            self._log.error("audit_head_lost", next="The audit trail was cut off or put back: doorstep audit verify")
+        elif report.sealed and report.head is not None:
+            self._log.info("audit_sealed", head=f"{report.head.number}:{report.head.hash}")
 
     def _issued(self, report: IssueReport) -> None:
         for channel, count in report.issued.items():
