@@ -39,6 +39,7 @@ from patient_records.ids import IdSource
 from patient_records.journal import Journal
 from patient_records.keys import open_key_ring
 from patient_records.passwords import Passwords
+from patient_records.quarantine import Quarantine
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 from web.ops.accounts import StaffAccounts
@@ -59,6 +60,7 @@ class House(Struct, frozen=True):
     invite_options: InviteOptions
     invites: Invites
     stores: Stores
+    quarantine: Quarantine
     audit: AuditTrail
     audit_sealing: AuditSealing
     passwords: Passwords
@@ -120,6 +122,7 @@ def build(settings: Settings) -> House:
         invite_options=options,
         invites=invites,
         stores=Stores(records, Journal(ring), ids, invites.consequences),
+        quarantine=Quarantine(ring),
         audit=trail,
         audit_sealing=AuditSealing(database, trail, settings.keys.file.parent),
         passwords=passwords,

@@ -49,6 +49,7 @@ class MessageStory(Struct, frozen=True):
     findings: list[str]
     repeats: int
     last_repeat_at: datetime | None
+    replay_of: str | None
 
 
 class Story(Struct, frozen=True):
@@ -150,6 +151,7 @@ def _messages(connection: Connection, record_ids: list[int]) -> list[MessageStor
             findings=row.findings.split(),
             repeats=row.repeats,
             last_repeat_at=maybe_instant(row.last_repeat_at),
+            replay_of=str(row.replay_of) if row.replay_of is not None else None,
         )
         for row in rows
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import Connection
@@ -28,6 +29,9 @@ from patient_records.ports import RecordChanges
 from patient_records.reconcile import Outcome
 from patient_records.repository import Records
 from patient_records.update import PatientUpdate
+
+JOURNALLED_REPLAYS: Final = frozenset({Outcome.APPLIED, Outcome.STALE})
+"""Outcomes of a replayed message that are journalled: where it comes to nothing once more, its first entry says so."""
 
 
 class Stores(Struct, frozen=True):
@@ -65,7 +69,8 @@ class Batch:
             repeat = self._repeat(arrival, key, digest) if arrival.replay_of is None else None
             if repeat is None:
                 done, entry = self._settle(arrival, key, digest, own)
-                entries.append(entry)
+                if arrival.replay_of is None or done.outcome in JOURNALLED_REPLAYS:
+                    entries.append(entry)
             else:
                 done = repeat
             settled.append(done)

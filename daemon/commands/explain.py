@@ -13,7 +13,7 @@ from daemon.commands.shared_options import config_option, failures_told, require
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from daemon.story import EffectStory, Story
+    from daemon.story import EffectStory, MessageStory, Story
     from invites.overview import ReceiptStory
 
 
@@ -63,7 +63,7 @@ def _lines(story: Story) -> list[str]:
         again = f"; came {message.repeats} times more" if message.repeats else ""
         lines.append(
             f"  {_when(message.received_at)}  {message.event} {message.control_id or '-'} from {message.sender}: "
-            f"{message.outcome}{reason}, {message.answer or 'unanswered'}; {what}{again}"
+            f"{message.outcome}{reason}, {_answered(message)}; {what}{again}"
         )
         lines += [f"    {_effect(effect)}" for effect in message.effects]
         lines += [f"    finding: {finding}" for finding in message.findings]
@@ -106,6 +106,10 @@ _ACTS = {
 
 def _effect(effect: EffectStory) -> str:
     return _ACTS[effect.act].format(record=effect.record, other=effect.other)
+
+
+def _answered(message: MessageStory) -> str:
+    return f"replay of {message.replay_of}" if message.replay_of else message.answer or "unanswered"
 
 
 def _when(at: datetime) -> str:

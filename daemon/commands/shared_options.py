@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -62,6 +63,14 @@ def failures_told() -> Iterator[None]:
         ) from None
     except RecordsError as error:
         raise click.ClickException(f"{error}: nothing was changed") from None
+
+
+def operator() -> str:
+    """The login name of whoever calls a command, for the audit trail; behind sudo, the one who called that."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid-{os.getuid()}"
 
 
 def on_a_terminal() -> bool:

@@ -39,7 +39,7 @@ ANOTHER = "RX2"
 """A second organisation on the same database."""
 
 
-class _Nobody:
+class Nobody:
     """Who hears of nothing: neither of settled arrivals nor of changed records."""
 
     abandoned = False
@@ -57,6 +57,38 @@ class _Nobody:
         """Let invitations be: they have tests of their own."""
 
 
+class Silent:
+    """Telemetry that keeps nothing but the errors that it was told of."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def connected(self, listener: str, change: int) -> None:
+        """Look away."""
+
+    def refused_connection(self, listener: str, reason: str) -> None:
+        """Look away."""
+
+    def received(self, listener: str, octets: int) -> None:
+        """Look away."""
+
+    def skipped(self, listener: str, octets: int) -> None:
+        """Look away."""
+
+    def limited(self, listener: str, reason: str) -> None:
+        """Look away."""
+
+    def committed(self, settled: Sequence[Settled], seconds: float) -> None:
+        """Look away."""
+
+    def storage_failed(self, code: str, arrivals: int) -> None:
+        """Look away."""
+
+    def internal_error(self, error: BaseException) -> None:
+        """Keep it."""
+        self.errors.append(error)
+
+
 class Hospital:
     """One organisation's listener over the database of that URL; close it after use.
 
@@ -71,7 +103,7 @@ class Hospital:
         self.records = Records(ring, ids)
         self.listener = ListenerOptions("pas", "127.0.0.1", 0, ORGANISATION, ZoneInfo("Europe/London"))
         self.profile = SenderProfile()
-        self._stores = Stores(self.records, Journal(ring), ids, _Nobody())
+        self._stores = Stores(self.records, Journal(ring), ids, Nobody())
         metadata.create_all(self.database.engine)
 
     def close(self) -> None:
@@ -108,7 +140,7 @@ class Hospital:
             return tuple(connection.scalars(statement))
 
     def _arrival(self, raw: bytes, organisation: str) -> Arrival:
-        now, nobody = datetime.now(UTC), _Nobody()
+        now, nobody = datetime.now(UTC), Nobody()
         listener = replace(self.listener, organisation=organisation)
         try:
             message = read(raw)

@@ -1,0 +1,218 @@
+"""Stored messages applied again: what could not be applied when it came, now that it can (SPEC 1, ``doorstep replay``).
+
+In the order in which they came, with the time of their events, so that an old statement does not overrule a newer one.
+A message that was replayed once is passed over, so the same replay twice changes nothing. Only what comes to something
+is journalled anew, under ``replay_of``; the first entry goes on saying how the message was answered.
+
+A **rehearsal** does everything in a transaction that is then undone, consequences for invitations included, and
+compares the records before and after: what it shows is what would happen. It holds the database's write lock for as
+long as a piece takes, so what it shows is true within pieces of :data:`REHEARSED` messages.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, exists, func, select
+
+from hl7_listener.arrival import Settled
+from hl7_listener.options import ListenerOptions
+from hl7_listener.reprocessing import Reprocessed, Reprocessing, Undone
+from patient_records import tables
+from patient_records.instants import from_micros, to_micros
+from patient_records.journal import Journal
+from patient_records.model import Masked, PatientRecord
+from patient_records.ports import RecordChange
+from patient_records.repository import Records
+from patient_records.unit_of_work import Database
+
+APPLIED_IN_ONE: Final = 100
+"""Messages in one transaction."""
+
+REHEARSED: Final = 1_000
+"""Messages that a rehearsal looks at in one transaction: half a second, for which a feed beside it waits."""
+
+PASSED_OVER: Final = ("ignored", "held", "rejected")
+"""Outcomes that are replayed unless others are asked for: those that changed nobody."""
+
+_J: Final = tables.journal.c
+
+
+class Difference(Masked, Struct, frozen=True):
+    """One record before (None: it would be new) and after the messages of a rehearsed piece."""
+
+    before: PatientRecord | None
+    after: PatientRecord
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields of demographics and standing that differ; ``created`` for a new record."""
+        if self.before is None:
+            return ("created",)
+        halves = (
+            (self.before.demographics, self.after.demographics),
+            (self.before.standing, self.after.standing),
+        )
+        names = ((was, is_now, name) for was, is_now in halves for name in was.__struct_fields__)
+        return tuple(name for was, is_now, name in names if getattr(was, name) != getattr(is_now, name))
+
+
+class ReplayReport(Struct, frozen=True):
+    """What became of the messages, by outcome (``failed``: our own code or a seal; ``no_listener``: not configured)."""
+
+    messages: int
+    outcomes: dict[str, int]
+    changed: int
+
+
+class _Rehearsed(Undone):
+    def __init__(self, settled: Sequence[Settled]) -> None:
+        super().__init__()
+        self.settled = settled
+
+
+class _Heard:
+    """Hears which records changed, and how each was at first and is at last."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, PatientRecord | None] = {}
+        self._last: dict[int, PatientRecord] = {}
+
+    def records_changed(self, connection: Connection, changes: Sequence[RecordChange], now: datetime) -> None:
+        """Keep what was and what is."""
+        del connection, now
+        for change in changes:
+            self._first.setdefault(change.after.id, change.before)
+            self._last[change.after.id] = change.after
+
+    def differences(self) -> list[Difference]:
+        """Give the records that differ, in the order of their ids."""
+        found = (Difference(self._first[id_], record) for id_, record in sorted(self._last.items()))
+        return [difference for difference in found if difference.fields]
+
+
+class Replay:
+    """Replays messages of the journal."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        records: Records,
+        reprocessing: Reprocessing,
+        listeners: Mapping[str, ListenerOptions],
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._records = records
+        self._reprocessing = reprocessing
+        self._listeners = listeners
+
+    def count(self, *, since: datetime | None, statuses: Sequence[str]) -> int:
+        """Count the messages that a replay would look at."""
+        with self._database.read() as connection:
+            rows = select(_J.id).where(*self._wanted(since, statuses, 0)).subquery()
+            return int(connection.scalar(select(func.count()).select_from(rows)) or 0)
+
+    def run(
+        self,
+        *,
+        since: datetime | None,
+        statuses: Sequence[str],
+        progress: Callable[[int], None] = lambda _done: None,
+        pause: Callable[[], None] = lambda: None,
+        also: Callable[[Connection, Sequence[Settled]], None] = lambda _connection, _settled: None,
+    ) -> ReplayReport:
+        """Apply what can be applied now; ``also`` is done in each of its transactions. Can be called again at any time.
+
+        Raises StorageUnavailable and KeyFault; what was settled before stays so.
+        """
+        outcomes: Counter[str] = Counter()
+        done = changed = 0
+        for piece, skipped in self._pieces(since, statuses, APPLIED_IN_ONE):
+            outcomes.update(skipped)
+            for settled in self._reprocessing.settle(piece, also) if piece else ():
+                outcomes[str(settled.outcome) if settled else "failed"] += 1
+                changed += bool(settled and settled.changes)
+            done += len(piece) + sum(skipped.values())
+            progress(done)
+            pause()
+        return ReplayReport(done, dict(outcomes), changed)
+
+    def rehearse(
+        self,
+        *,
+        since: datetime | None,
+        statuses: Sequence[str],
+        show: Callable[[Difference], None],
+        progress: Callable[[int], None] = lambda _done: None,
+    ) -> ReplayReport:
+        """Do the same and undo it, and ``show`` each record that would differ. Raises as :meth:`run`."""
+        outcomes: Counter[str] = Counter()
+        done = changed = 0
+        for piece, skipped in self._pieces(since, statuses, REHEARSED):
+            outcomes.update(skipped)
+            if piece:
+                settled, differences = self._undone(piece)
+                outcomes.update(str(one.outcome) for one in settled)
+                changed += len(differences)
+                for difference in differences:
+                    show(difference)
+            done += len(piece) + sum(skipped.values())
+            progress(done)
+        return ReplayReport(done, dict(outcomes), changed)
+
+    def _undone(self, piece: Sequence[Reprocessed]) -> tuple[Sequence[Settled], list[Difference]]:
+        heard = _Heard()
+
+        def undo(_connection: Connection, settled: Sequence[Settled]) -> None:
+            raise _Rehearsed(settled)
+
+        try:
+            self._reprocessing.heard_by(heard).settle(piece, undo)
+        except _Rehearsed as rehearsed:
+            return rehearsed.settled, heard.differences()
+        raise AssertionError("a rehearsal is always undone")
+
+    def _pieces(
+        self, since: datetime | None, statuses: Sequence[str], size: int
+    ) -> Iterator[tuple[list[Reprocessed], Counter[str]]]:
+        after = 0
+        while True:
+            with self._database.read() as connection:
+                columns = (_J.id, _J.listener, _J.received_at, _J.record_id)
+                page = select(*columns).where(*self._wanted(since, statuses, after)).order_by(_J.id).limit(size)
+                rows = connection.execute(page).all()
+                if not rows:
+                    return
+                after = rows[-1].id
+                owners = {row.record_id for row in rows} - {None}
+                keys = {id_: opened.key for id_, opened in self._records.load(connection, owners).items()}
+                piece: list[Reprocessed] = []
+                skipped: Counter[str] = Counter()
+                for row in rows:
+                    options = self._listeners.get(row.listener)
+                    if options is None:
+                        skipped["no_listener"] += 1
+                        continue
+                    raw = self._journal.raw(connection, row.id, keys.get(row.record_id))
+                    piece.append(Reprocessed(options, raw, from_micros(row.received_at), 0, row.id))
+            yield piece, skipped
+
+    @staticmethod
+    def _wanted(since: datetime | None, statuses: Sequence[str], after: int) -> tuple[ColumnElement[bool], ...]:
+        again = tables.journal.alias("again")
+        conditions = [
+            _J.id > after,
+            _J.outcome.in_(list(statuses)),
+            _J.replay_of.is_(None),
+            _J.event != "",  # junk and what has no header in shape is no message that could be applied
+            ~exists().where(again.c.replay_of == _J.id),
+        ]
+        if since is not None:
+            conditions.append(_J.received_at >= to_micros(since))
+        return tuple(conditions)
