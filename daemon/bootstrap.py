@@ -148,6 +148,7 @@ def _listener(listener: configured.Listener) -> ListenerOptions:
         processing_ids=tuple(listener.processing_ids),
         held=listener.held,
         both_acknowledgments=listener.enhanced == "both",
+        batch_acknowledgment=listener.batch_acknowledgment == "batch",
         always_acknowledge=listener.always_acknowledge,
         on_storage_failure=listener.on_storage_failure,
         max_frame_bytes=listener.max_frame_bytes,

@@ -128,7 +128,7 @@ def acknowledge(
     level = _level(header.version[:_LONGEST_VERSION])
     answer = (
         f"MSH{f}{delimiters.encoding_characters}{f}{header.receiving_application}{f}{header.receiving_facility}"
-        f"{f}{header.sending_application}{f}{header.sending_facility}{f}{_timestamp(now)}{f}{f}"
+        f"{f}{header.sending_application}{f}{header.sending_facility}{f}{timestamp(now)}{f}{f}"
         f"{_message_type(header, level)}{f}{control_id[-_LONGEST_CONTROL_ID:]}"
         f"{f}{_echo(header.processing_field, delimiters.component, _PROCESSING)}"
         f"{f}{_echo(header.version_field, delimiters.component, _VERSION)}"
@@ -199,8 +199,8 @@ def _message_type(header: Header, level: tuple[int, ...]) -> str:
     return f"ACK{component}{trigger}{component}ACK"
 
 
-def _timestamp(now: datetime) -> str:
-    """Write YYYYMMDDHHMMSS+ZZZZ; from ISO text, which is four times as fast as strftime."""
+def timestamp(now: datetime) -> str:
+    """Write YYYYMMDDHHMMSS+ZZZZ; from ISO text, which is four times as fast as strftime. Raises ValueError if naive."""
     iso = now.isoformat("T", "seconds")
     if len(iso) < 25:  # noqa: PLR2004 (2026-01-31T23:59:59 alone is 19: no offset)
         raise ValueError("now must be aware")

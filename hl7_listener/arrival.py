@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 from msgspec import Struct
 
 from hl7_listener.acknowledgment import AckCode, Fault, FaultCode
+from hl7_listener.batch_frame import Joined
 from hl7_listener.header import Header
 from hl7_listener.options import ListenerOptions
 from hl7_listener.person_event import PersonEvent
@@ -80,7 +81,7 @@ class Arrival(Masked, Struct, frozen=True):
 
     ``offset`` is where it began in its connection's stream; ``last`` says that the connection ends with its answer
     (SPEC 3.1, too large). ``replay_of`` is the journal entry whose message this is, when staff have it applied again:
-    it is no repeat, and nobody waits for an answer.
+    it is no repeat, and nobody waits for an answer. ``batch`` is its place where it came with others in one frame.
     """
 
     listener: ListenerOptions
@@ -93,6 +94,12 @@ class Arrival(Masked, Struct, frozen=True):
     charset_guessed: bool = False
     last: bool = False
     replay_of: int | None = None
+    batch: Joined | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is committed with the one before it: they came in one batch frame."""
+        return self.batch is not None and self.batch.place > 0
 
     @property
     def sender(self) -> str:

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Final
 
 from hl7_listener.arrival import Arrival, Settled
+from hl7_listener.batch_answers import BatchAnswers
 from hl7_listener.budget import ALLOWANCE, ByteBudget
 from hl7_listener.framing import Event, Frame
 from hl7_listener.ingest import Ingest
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._telemetry = telemetry
         self._clock = clock
         self._on_lost = on_lost
+        self._batch_answers = BatchAnswers()
         self._intake = Intake(listener.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -166,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._skipped = self._intake.skipped
         if events:
             now = self._clock()
-            arrivals = [self._interpreter.arrival(event, now, self) for event in events]
+            arrivals = self._interpreter.arrivals(events, now, self)
             octets = sum(len(arrival.raw) for arrival in arrivals) + PIECE * len(arrivals)
             self._unanswered += len(arrivals)
             self._queued += octets
@@ -209,6 +211,8 @@ class Connection(asyncio.Protocol):
         if self._given_up:
             return
         octets = len(arrival.raw) + PIECE
+        if arrival.batch is not None and self._listener.batch_acknowledgment:
+            answer = self._batch_answers.add(arrival.batch, answer, self._clock())
         self._unanswered -= 1
         self._queued -= octets
         self._budget.change(queued=-octets)

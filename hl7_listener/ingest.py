@@ -134,7 +134,9 @@ class Ingest:
                 self._ready.wait()
             self._wait_for_the_others()
             octets = 0
-            while self._queue and len(batch) < MOST_MESSAGES and octets < MOST_BYTES:
+            while self._queue and (
+                (len(batch) < MOST_MESSAGES and octets < MOST_BYTES) or self._queue[0].follows  # a frame stays whole
+            ):
                 batch.append(self._queue.popleft())
                 octets += len(batch[-1].raw)
             return True

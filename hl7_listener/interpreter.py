@@ -5,11 +5,15 @@ Whatever the bytes are, an arrival comes of them: a message with its meaning, a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from hl7_listener.acknowledgment import AckCode
+from msgspec.structs import replace
+
+from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, Location
 from hl7_listener.adt import interpret
-from hl7_listener.arrival import INTERNAL_ERROR, Answerable, Arrival, Meaning, Refused, Unanswered
+from hl7_listener.arrival import INTERNAL_ERROR, Answerable, Arrival, Ignored, Meaning, Refused, Unanswered
+from hl7_listener.batch_frame import Joined, is_batch, take_apart
 from hl7_listener.errors import Unreadable
 from hl7_listener.framing import Event, Frame, Oversize
 from hl7_listener.header import Header
@@ -22,6 +26,21 @@ _HEAD = 4096
 """Bytes at the beginning of a message that is too large in which its header is looked for."""
 
 
+_BATCH_REFUSED = {
+    "batch count": Refused(
+        AckCode.AE,
+        "batch count: BTS-1 is not the number of messages",
+        (Fault(FaultCode.DATA_TYPE_ERROR, Location("BTS", 1, 1)),),
+    ),
+    "file count": Refused(
+        AckCode.AE,
+        "file count: FTS-1 is not the number of batches",
+        (Fault(FaultCode.DATA_TYPE_ERROR, Location("FTS", 1, 1)),),
+    ),
+}
+"""What every message of a batch is told that something is missing of."""
+
+
 class Interpreter:
     """Makes the arrivals of one connection."""
 
@@ -29,6 +48,16 @@ class Interpreter:
         self._listener = listener
         self._profile = profile
         self._telemetry = telemetry
+
+    def arrivals(self, events: Sequence[Event], now: datetime, source: Answerable) -> list[Arrival]:
+        """Make the arrivals of frames and pieces of junk, in their order: one each, or as many as a batch has."""
+        found: list[Arrival] = []
+        for event in events:
+            if isinstance(event, Frame) and event.payload[:1] != b"M" and is_batch(event.payload):
+                found += self._batch(event, now, source)
+            else:
+                found.append(self.arrival(event, now, source))
+        return found
 
     def arrival(self, event: Event, now: datetime, source: Answerable) -> Arrival:
         """Make an arrival of a frame or piece of junk. Never raises."""
@@ -41,6 +70,22 @@ class Interpreter:
             return Arrival(listener, now, event.offset, event.payload, header, refused, source, last=True)
         junk = Unanswered(f"junk: {event.reason}")
         return Arrival(listener, now, event.offset, event.payload, Header(), junk, source)
+
+    def _batch(self, frame: Frame, now: datetime, source: Answerable) -> list[Arrival]:
+        listener = self._listener
+        batch = take_apart(frame.payload)
+        if not batch.parts:
+            meaning = Refused(AckCode.AR, batch.fault) if batch.fault else Ignored("empty batch")
+            joined = Joined(batch, 0)
+            return [Arrival(listener, now, frame.offset, frame.payload, batch.header, meaning, source, batch=joined)]
+        arrivals = [
+            replace(self._frame(Frame(part.raw, frame.offset + part.offset), now, source), batch=Joined(batch, place))
+            for place, part in enumerate(batch.parts)
+        ]
+        if not batch.fault:
+            return arrivals
+        refused = _BATCH_REFUSED[batch.fault]
+        return [replace(one, meaning=refused) if _is_judged(one) else one for one in arrivals]
 
     def _frame(self, frame: Frame, now: datetime, source: Answerable) -> Arrival:
         listener = self._listener
@@ -63,6 +108,11 @@ class Interpreter:
         except Exception as error:  # noqa: BLE001 (a fault of ours in one message must not stop the feed)
             self._telemetry.internal_error(error)
             return INTERNAL_ERROR
+
+
+def _is_judged(arrival: Arrival) -> bool:
+    """Whether it is up to the batch what a message comes to: one that is refused in any case is, with its reason."""
+    return not isinstance(arrival.meaning, Refused | Unanswered)
 
 
 def _header_of(payload: bytes) -> Header:

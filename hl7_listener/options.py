@@ -18,6 +18,7 @@ CLOSE: Final = "close"
 class ListenerOptions(Struct, frozen=True):
     """One listener.
 
+    ``batch_acknowledgment`` gives a batch frame one answer, instead of one to each of its messages.
     ``organisation`` is the code whose records its messages make; ``timezone`` is the sender's, for times without an
     offset; ``region`` (ISO 3166-1) reads national phone numbers. ``charset`` overrides MSH-18, ``default_charset``
     follows it (SPEC 3.4). ``validation`` is off, sample, report or enforce. ``held`` is how a held message is answered
@@ -43,6 +44,7 @@ class ListenerOptions(Struct, frozen=True):
     held: str = "AA"
     both_acknowledgments: bool = False
     always_acknowledge: bool = False
+    batch_acknowledgment: bool = False
     on_storage_failure: str = "close"
     max_frame_bytes: int = MEBIBYTE
     frame_deadline: timedelta = timedelta(seconds=30)

@@ -72,6 +72,8 @@ class Listener(Section):
     """The answer to a held message; AE stops some engines' whole feed."""
     enhanced: Literal["accept", "both"] = "accept"
     """In enhanced mode, asked for both: the accept acknowledgment alone, or CA and then the application's."""
+    batch_acknowledgment: Literal["each", "batch"] = "each"
+    """The answer to a batch in one frame: one for each message, or one batch of acknowledgments."""
     timezone: Zone = "Europe/London"
     """The IANA zone of times without an offset; by default the listener's organisation's."""
     charset: Charset = ""
