@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from threading import Lock
 from typing import Final
@@ -18,8 +19,11 @@ from msgspec import Struct
 
 from daemon import logs
 from daemon.metrics import Metrics
+from daemon.rhythm import slot_of_micros
 from hl7_listener.arrival import Settled
+from hl7_listener.sequence import SequenceNumbers, SequenceState
 from patient_records.instants import to_micros
+from patient_records.reconcile import Outcome
 
 MOST_SENDERS: Final = 1000
 """Senders that are told apart in one run: a hospital has dozens, and MSH-3 may hold anything."""
@@ -31,11 +35,17 @@ _NOT_A_CODE: Final = re.compile(r"[^a-z0-9]+")
 
 
 class SenderActivity(Struct):
-    """When a sender was first and last heard in this run, and how often. Times in microseconds, UTC."""
+    """When a sender was first and last heard in this run, and how often. Times in microseconds, UTC.
+
+    ``sequence`` is there when it numbers its messages (MSH-13). ``slots`` counts by quarter of an hour
+    (:mod:`daemon.rhythm`) what was not asked for yet.
+    """
 
     first_at: int
     last_at: int
     messages: int = 0
+    sequence: SequenceState | None = None
+    slots: dict[int, int] = {}
 
 
 class ListenerTelemetry:
@@ -46,6 +56,7 @@ class ListenerTelemetry:
         self._log = structlog.get_logger("listener")
         self._lock = Lock()
         self._senders: dict[tuple[str, str], SenderActivity] = {}
+        self._numbers: dict[tuple[str, str], SequenceNumbers] = {}
         self._observers: list[Callable[[Sequence[Settled]], None]] = []
 
     def listen(self, observer: Callable[[Sequence[Settled]], None]) -> None:
@@ -105,9 +116,21 @@ class ListenerTelemetry:
         self._log.error("internal_error", exc_info=error)
 
     def senders(self) -> dict[tuple[str, str], SenderActivity]:
-        """What each (listener, sender) did in this run."""
+        """What each (listener, sender) did in this run; slots that are over are given once."""
         with self._lock:
-            return {key: SenderActivity(one.first_at, one.last_at, one.messages) for key, one in self._senders.items()}
+            found = {}
+            for key, one in self._senders.items():
+                numbers = self._numbers.get(key)
+                state = None if numbers is None else copy(numbers.state)
+                found[key] = SenderActivity(one.first_at, one.last_at, one.messages, state, dict(one.slots))
+                current = max(one.slots, default=0)
+                one.slots = {slot: count for slot, count in one.slots.items() if slot == current}
+            return found
+
+    def remember(self, last: Mapping[tuple[str, str], int]) -> None:
+        """Learn the last sequence numbers of an earlier run."""
+        with self._lock:
+            self._numbers = {key: SequenceNumbers(number) for key, number in last.items()}
 
     def _heard(self, settled: Settled) -> None:
         arrival = settled.arrival
@@ -121,6 +144,20 @@ class ListenerTelemetry:
             activity = self._senders.setdefault(sender, SenderActivity(at, at))
             activity.last_at = at
             activity.messages += 1
+            slot = slot_of_micros(at)
+            activity.slots[slot] = activity.slots.get(slot, 0) + 1
+        if arrival.header.sequence and settled.outcome is not Outcome.DUPLICATE:
+            self._numbered(sender, arrival.header.sequence, at)
+
+    def _numbered(self, sender: tuple[str, str], number: str, at: int) -> None:
+        """Follow a sender's sequence numbers, if it has any."""
+        if sender[1] == OTHERS:
+            return
+        with self._lock:
+            missing = self._numbers.setdefault(sender, SequenceNumbers()).saw(number, at)
+        if missing:
+            self._metrics.sequence_gaps.labels(sender[0]).inc()
+            self._log.warning("sequence_gap", listener=sender[0], sender=sender[1], count=missing)
 
     def _line(self, settled: Settled) -> None:
         arrival = settled.arrival

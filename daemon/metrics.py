@@ -72,6 +72,15 @@ class Metrics:
             ["listener"],
             registry=own,
         )
+        self.sequence_gaps = Counter(
+            "doorstep_sequence_gaps",
+            "Times that a sender's sequence numbers (MSH-13) jumped.",
+            ["listener"],
+            registry=own,
+        )
+        self.senders_silent = Gauge(
+            "doorstep_senders_silent", "Senders that are silent against their own habit.", ["listener"], registry=own
+        )
         self.certificate_expires = Gauge(
             "doorstep_certificate_expires_timestamp_seconds",
             "When a listener's TLS certificate expires.",

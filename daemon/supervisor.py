@@ -40,6 +40,7 @@ from daemon.last_resort import LastResort
 from daemon.own_thread import in_own_thread
 from daemon.pulse import Pulse
 from daemon.settings import Settings
+from daemon.silence_watch import SilenceWatch
 from hl7_listener.conformance_sampler import ConformanceSampler
 from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
@@ -70,6 +71,14 @@ class Ports(msgspec.Struct, frozen=True):
 
     listeners: dict[str, int]
     api: int
+
+
+class _Watches(msgspec.Struct, frozen=True):
+    """What is looked at with each beat, each as often as it thinks right."""
+
+    certificates: CertificateWatch
+    gauges: Gauges
+    silence: SilenceWatch
 
 
 class Supervisor:
@@ -118,6 +127,7 @@ class Supervisor:
         clock = clockwork.schedule(house)
         pulse = Pulse(house.database, house.ids.row_id(), version("doorstep"), telemetry.senders)
         await in_own_thread(pulse.begin, utc_now())
+        telemetry.remember(await in_own_thread(pulse.numbers))
         # The writer's thread hands the interpreter over at every statement; at the default of 5 ms the event loop keeps
         # it for longer than a whole batch takes.
         sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -219,26 +229,27 @@ class Supervisor:
 
     async def _beat(self, pulse: Pulse, house: House, ingest: Ingest, certificates: CertificateWatch) -> None:
         """Write the daemon's row again and again: the one write that shows, without any traffic, whether one can be."""
-        gauges = Gauges(house.database, house.metrics)
+        zones = {options.name: options.timezone for options in house.listeners()}
+        silence = SilenceWatch(house.database, house.metrics, zones, utc_now())
+        watches = _Watches(certificates, Gauges(house.database, house.metrics), silence)
         while True:
             await asyncio.sleep(BEAT.total_seconds())
-            beat = asyncio.create_task(self._beat_once(pulse, house, ingest, gauges, certificates))
+            beat = asyncio.create_task(self._beat_once(pulse, house, ingest, watches))
             while not beat.done():
                 await asyncio.wait({beat}, timeout=5 * _PROBE)
                 if not beat.done():
                     ingest.healthy = False
                 house.metrics.ready.set(ingest.healthy and ingest.working())
 
-    async def _beat_once(
-        self, pulse: Pulse, house: House, ingest: Ingest, gauges: Gauges, certificates: CertificateWatch
-    ) -> None:
-        report: dict[str, int | float | str] = {"backlog": ingest.backlog, **certificates.report()}
+    async def _beat_once(self, pulse: Pulse, house: House, ingest: Ingest, watches: _Watches) -> None:
+        report: dict[str, int | float | str] = {"backlog": ingest.backlog, **watches.certificates.report()}
         try:
-            await in_own_thread(certificates.look, utc_now())
+            await in_own_thread(watches.certificates.look, utc_now())
             await in_own_thread(pulse.beat, utc_now(), report)
             if await in_own_thread(_answers, house):
                 ingest.probed()
-            await in_own_thread(gauges.refresh)
+            await in_own_thread(watches.gauges.refresh)
+            await in_own_thread(watches.silence.look, utc_now())
         except RecordsError as error:
             ingest.healthy = False
             self._log.warning("beat_waits_for_storage", exc_info=error)

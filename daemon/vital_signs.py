@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -32,12 +32,22 @@ class DaemonSigns(Struct, frozen=True):
 
 
 class SenderSigns(Struct, frozen=True):
-    """A sender: its last message and how many, over all daemons' runs."""
+    """A sender: its last message and how many, over all daemons' runs.
+
+    ``sequence_gaps`` is how often its sequence numbers (MSH-13) jumped, ``sequence_missing`` how many numbers did not
+    come (each run's own count). ``silent_since`` is set while it is silent against its habit; ``usual_messages`` came
+    in such a time in each of its last weeks but one.
+    """
 
     listener: str
     sender: str
     last_at: datetime
     messages: int
+    sequence_gaps: int = 0
+    sequence_missing: int = 0
+    last_gap_at: datetime | None = None
+    silent_since: datetime | None = None
+    usual_messages: int = 0
 
 
 class CertificateSigns(Struct, frozen=True):
@@ -123,12 +133,28 @@ def _senders(connection: Connection) -> list[SenderSigns]:
             table.c.sender,
             func.max(table.c.last_at).label("last_at"),
             func.sum(table.c.messages).label("messages"),
+            func.sum(table.c.sequence_gaps).label("gaps"),
+            func.sum(table.c.sequence_missing).label("missing"),
+            func.max(table.c.last_gap_at).label("gap_at"),
         )
         .group_by(table.c.listener, table.c.sender)
         .order_by(func.max(table.c.last_at).desc())
         .limit(100)
     )
-    return [
-        SenderSigns(row.listener, row.sender, from_micros(row.last_at), int(row.messages))
-        for row in connection.execute(statement)
-    ]
+    silences = tables.sender_silences
+    silent = {(row.listener, row.sender): row for row in connection.execute(select(silences))}
+    return [_sender(row, silent.get((row.listener, row.sender))) for row in connection.execute(statement)]
+
+
+def _sender(row: Any, silence: Any) -> SenderSigns:
+    return SenderSigns(
+        row.listener,
+        row.sender,
+        from_micros(row.last_at),
+        int(row.messages),
+        int(row.gaps),
+        int(row.missing),
+        from_micros(row.gap_at) if row.gap_at else None,
+        from_micros(silence.since) if silence is not None else None,
+        silence.expected if silence is not None else 0,
+    )

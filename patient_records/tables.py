@@ -179,8 +179,37 @@ senders: Final = Table(
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     Column("messages", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("sequence_gaps", BigInteger, nullable=False, server_default="0"),
+    Column("sequence_missing", BigInteger, nullable=False, server_default="0"),
+    Column("last_gap_at", BigInteger, nullable=False, server_default="0"),
 )
-"""When each sender was last heard, by each run of the daemon (its own rows, so that two daemons never wait)."""
+"""When each sender was last heard, by each run of the daemon (its own rows, so that two daemons never wait); its last
+sequence number (MSH-13), how often it jumped, and how many numbers are missing (0: none, or it sends none)."""
+
+sender_slots: Final = Table(
+    "sender_slots",
+    metadata,
+    Column("listener", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    Column("daemon_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("messages", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many messages of a sender each quarter of an hour brought (``slot``, counted since 1970), by each run of the
+daemon: the habits that a silence is held against."""
+
+sender_silences: Final = Table(
+    "sender_silences",
+    metadata,
+    Column("listener", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("expected", BigInteger, nullable=False),
+    Column("noticed_at", BigInteger, nullable=False),
+)
+"""Senders that are silent against their habit now: since when, and how many messages are usual in that time."""
 
 findings: Final = Table(
     "findings",

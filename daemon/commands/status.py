@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from daemon.commands.shared_options import config_option, failures_told, require
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from daemon.vital_signs import VitalSigns
+    from daemon.vital_signs import SenderSigns, VitalSigns
 
 
 @click.command("status", epilog="Example: doorstep status --json")
@@ -53,10 +54,7 @@ def _lines(signs: VitalSigns, now: datetime) -> list[str]:
         f"messages: {signs.messages} in all, {signs.messages_per_second_1m}/s over 1 min, "
         f"{signs.messages_per_second_5m}/s over 5 min; quarantine: {signs.quarantine_waiting} waiting"
     )
-    lines += [
-        f"  {sender.listener}  {sender.sender}: {sender.messages} messages, last {_ago(now, sender.last_at)} ago"
-        for sender in signs.senders
-    ]
+    lines += [line for sender in signs.senders for line in _sender_lines(sender, now)]
     people = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(signs.invites.people.items()))
     lines.append(f"people: {people or 'none yet'}")
     for channel, states in sorted(signs.invites.entries.items()):
@@ -73,6 +71,17 @@ def _lines(signs: VitalSigns, now: datetime) -> list[str]:
     if signs.invites.for_a_person:
         lines.append(f"  {signs.invites.for_a_person} of unknown outcome wait for a person")
     return lines
+
+
+def _sender_lines(sender: SenderSigns, now: datetime) -> Iterator[str]:
+    yield f"  {sender.listener}  {sender.sender}: {sender.messages} messages, last {_ago(now, sender.last_at)} ago"
+    if sender.silent_since is not None:
+        yield f"    SILENT: in such a time {sender.usual_messages} messages or more came in its last weeks"
+    if sender.last_gap_at is not None:
+        yield (
+            f"    sequence numbers (MSH-13): {sender.sequence_gaps} gaps, {sender.sequence_missing} numbers missing, "
+            f"the last gap {_ago(now, sender.last_gap_at)} ago"
+        )
 
 
 def _certificates(signs: VitalSigns, now: datetime) -> list[str]:
