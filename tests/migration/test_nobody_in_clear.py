@@ -77,8 +77,15 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "daemon_id": ID,
         "listener": CONFIGURED,
         "sender": HEADER,
-        **dict.fromkeys(["first_at", "last_at"], WHEN),
-        "messages": COUNT,
+        **dict.fromkeys(["first_at", "last_at", "last_gap_at"], WHEN),
+        **dict.fromkeys(["messages", "last_sequence", "sequence_gaps", "sequence_missing"], COUNT),
+    },
+    "sender_slots": {"listener": CONFIGURED, "sender": HEADER, "slot": WHEN, "daemon_id": ID, "messages": COUNT},
+    "sender_silences": {
+        "listener": CONFIGURED,
+        "sender": HEADER,
+        **dict.fromkeys(["since", "noticed_at"], WHEN),
+        "expected": COUNT,
     },
     "findings": {
         "sender": HEADER,
