@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hl7_listener.batch_frame import MOST_IN_BATCH
@@ -127,7 +129,7 @@ def test_a_batch_that_cannot_be_stored_gets_no_answer_in_any_part(sqlite_url: st
 
 
 def test_a_batch_that_cannot_be_stored_is_refused_as_one_where_that_is_asked_for(sqlite_url: str) -> None:
-    asked = {"batch_acknowledgment": True, "on_storage_failure": "AE"}
+    asked: dict[str, Any] = {"batch_acknowledgment": True, "on_storage_failure": "AE"}
     with Listening(sqlite_url, **asked) as listening, listening.wire() as wire:
         listening.broken.set()
         answer = lines(wire.exchange(batch(a28(1), a28(2))))
