@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from daemon.letter_delivery import letter_lane
 from daemon.settings import Settings
+from daemon.wording_files import own_templates
 from invites.channels import composition
 from invites.channels.channel import EMAIL, LETTER, SMS, Channel, Provider
 from invites.channels.spool import Spool
@@ -33,10 +34,18 @@ class Carriers(Struct, frozen=True):
 
 
 def hire(settings: Settings, now: Callable[[], datetime]) -> Carriers:
-    """Make the providers that are configured; none is called yet. Raises OSError when the spool cannot be made."""
+    """Make the providers that are configured; none is called yet.
+
+    Raises OSError when the spool cannot be made, WordingError for a template of the hospital's that is none.
+    """
     sender = settings.delivery.email.smtp.sender if settings.delivery.email.provider == SMTP else ""
     domain = parseaddr(sender)[1].rpartition("@")[2]
-    channels = composition.build(sender=sender, message_domain=domain)
+    channels = composition.build(
+        sender=sender,
+        message_domain=domain,
+        wording=own_templates(settings),
+        languages={organisation.code: organisation.language for organisation in settings.all_organisations},
+    )
     maker = _Maker(settings, now)
     lanes = tuple(maker.lane(channels[kind]) for kind in settings.invitations.channels)
     return Carriers(lanes, tuple(maker.endings))

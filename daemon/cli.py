@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "explain": "Tell one patient's story: messages, invitations, and why or why not.",
     "staff": "Accounts of Team Coordinators, who work on the staff pages.",
     "audit": "Show the audit trail, and prove that nothing in it was changed.",
+    "wording": "Look at what patients are told: write every message once, and show what is wrong.",
     "status": "Show what the running daemon does, read from its database.",
 }
 

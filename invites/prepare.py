@@ -26,15 +26,14 @@ from invites.outbox import PAYLOAD, REQUEST, OutboxEntry
 from invites.purpose import PURPOSES, Purpose
 from invites.recipient import reachable
 from invites.repository import TokenTimes
+from invites.wording.languages import language_of
 from invites.wording.phrases import join_link, join_page
-from patient_records.model import Demographics, Masked
+from patient_records.model import Masked
 from patient_records.repository import OpenRecord, Records
 from patient_records.unit_of_work import Database
 
 FAULT_WAIT: Final = timedelta(minutes=10)
 """How long an entry rests that cannot be prepared through a fault of ours (a key, a template): time to mend it."""
-
-_LANGUAGE_LENGTH: Final = 2  # ISO 639-1
 
 encode_request: Final = msgspec.msgpack.Encoder().encode
 decode_request: Final = msgspec.msgpack.Decoder(Request).decode
@@ -150,15 +149,9 @@ class Prepare:
             join_page=join_page(public_url),
             expires_on=self._options.last_sure_day((token or entry).expires_at),
             issued_at=(token or entry).created_at,
-            language=said.language or _language(record.demographics),
+            language=said.language or language_of(record.demographics.language),
             purpose=entry.purpose,
             to=said.to,
             secret=said.secret,
             expires_at=entry.expires_at.astimezone(self._options.zone),
         )
-
-
-def _language(person: Demographics) -> str:
-    """PID-15 where it is an ISO 639-1 code; anything else is read as no wish."""
-    said = person.language.lower()
-    return said if len(said) == _LANGUAGE_LENGTH and said.isalpha() else ""

@@ -11,6 +11,7 @@ import click
 from daemon.commands.shared_options import config_option
 from daemon.settings import ConfigurationFaults, as_json, find, for_people, load
 from daemon.settings.certificates import soon_expired
+from daemon.wording_files import refuse_faulty_wording
 
 
 @click.command("check-config", epilog="Example: doorstep check-config --config /etc/doorstep/doorstep.toml")
@@ -22,6 +23,7 @@ def command(context: click.Context, config: Path | None, *, as_document: bool) -
     path = config or context.find_root().obj
     try:
         settings = load(path, os.environ, serving=True)
+        refuse_faulty_wording(settings)
     except ConfigurationFaults as error:
         click.echo(as_json(error.faults) if as_document else for_people(error.faults), err=not as_document)
         context.exit(1)

@@ -14,6 +14,8 @@ import click
 from sqlalchemy.engine import make_url
 
 from daemon.settings import ConfigurationFaults, Settings, for_people, load
+from daemon.wording_files import refuse_faulty_wording
+from invites.wording.errors import WordingError
 from patient_records.errors import KeyFault, RecordsError, SchemaBehind, StorageUnavailable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,13 +32,16 @@ def config_option(function: F) -> F:
 
 
 def settings_of(context: click.Context, config: Path | None, *, serving: bool = False) -> Settings:
-    """Load the configuration, or end with all of its faults."""
+    """Load the configuration, or end with all of its faults; with ``serving``, of its wording, too."""
     path = config or context.find_root().obj
     try:
-        return load(path, os.environ, serving=serving)
+        settings = load(path, os.environ, serving=serving)
+        if serving:
+            refuse_faulty_wording(settings)
     except ConfigurationFaults as error:
         click.echo(for_people(error.faults), err=True)
         raise click.exceptions.Exit(1) from None
+    return settings
 
 
 def require_database(settings: Settings) -> None:
@@ -56,6 +61,8 @@ def failures_told() -> Iterator[None]:
         yield
     except (KeyFault, SchemaBehind) as error:
         raise click.ClickException(str(error)) from None
+    except WordingError as error:
+        raise click.ClickException(f"{error}: run doorstep wording check") from None
     except StorageUnavailable as error:
         raise click.ClickException(
             f"the database is not there or cannot be used now ({error.code}): "

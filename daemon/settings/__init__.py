@@ -21,6 +21,7 @@ from daemon.settings.listener import Listener
 from daemon.settings.load import load
 from daemon.settings.secret import Secret
 from daemon.settings.sections import Database, Keys, Organisation, Serve, Settings
+from daemon.settings.wording import Wording
 
 __all__ = [
     "Api",
@@ -42,6 +43,7 @@ __all__ = [
     "Sms",
     "Smtp",
     "Spool",
+    "Wording",
     "as_json",
     "find",
     "for_people",

@@ -20,6 +20,7 @@ from daemon.settings.listener import Listener
 from daemon.settings.secret import Secret
 from daemon.settings.section import Section
 from daemon.settings.value_types import DatabaseUrl, Duration, FilePath, Flag, Language, Many, Name, Zone
+from daemon.settings.wording import Wording
 
 
 class Database(Section):
@@ -81,6 +82,7 @@ class Settings(Section):
     serve: Serve = Serve()
     invitations: Invitations = Invitations()
     delivery: Delivery = Delivery()
+    wording: Wording = Wording()
 
     @model_validator(mode="before")
     @classmethod

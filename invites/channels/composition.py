@@ -16,14 +16,21 @@ from invites.wording.wording import Wording
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def build(*, sender: str = "", message_domain: str = "", wording: Mapping[str, str] = _NONE) -> dict[str, Channel]:
+def build(
+    *,
+    sender: str = "",
+    message_domain: str = "",
+    wording: Mapping[str, str] = _NONE,
+    languages: Mapping[str, str] = _NONE,
+) -> dict[str, Channel]:
     """Give every channel by its kind.
 
     ``sender`` is who emails come from ("Name <address>"; default: the hospital, noreply at ``message_domain``),
     ``message_domain`` the right hand of Message-ID (default: the organisation's code below ``doorstep.invalid``).
-    ``wording`` holds a hospital's own templates by name (``en/invitation/sms.txt``), in the place of those that ship.
+    ``wording`` holds a hospital's own templates by name (``en/invitation/sms.txt``), in the place of those that ship;
+    ``languages`` says by an organisation's code in which language it writes to those who prefer none.
     Raises :class:`invites.wording.errors.WordingError` for a template that is no template, ValueError for a sender that
     is no address.
     """
-    words = Wording(with_overrides(wording))
+    words = Wording(with_overrides(wording), languages)
     return {SMS: Sms(words), EMAIL: Email(words, sender, message_domain), LETTER: Letter(words)}

@@ -59,23 +59,36 @@ class Email:
         recipient = reachable(text.demographics, EMAIL, text.to)
         if recipient is None:
             return Refused(NOT_REACHABLE)
-        folder = f"{text.purpose}/"
-        language = self._wording.language(folder + _TEXT, text.language)
-        values = _values(text, language)
+        language = self._language(text)
         boundary = _boundary(text.reference)
         head = b"\r\n".join(
             (
                 b"To: " + recipient.to.encode("ascii"),
                 b"Date: " + format_datetime(text.issued_at).encode("ascii"),
                 f"Message-ID: <{text.reference}@{self._domain_for(text.organisation)}>".encode("ascii"),
-                self._head(text.organisation, language, folder + _SUBJECT),
+                self._head(text.organisation, language, f"{text.purpose}/{_SUBJECT}"),
                 b'Content-Type: multipart/alternative; boundary="%s"\r\n' % boundary,
             )
         )
-        plain = _part(b"text/plain", self._wording.say(folder + _TEXT, language, values))
-        html = _part(b"text/html", _in_ascii(self._wording.say(folder + _HTML, language, values)))
+        bodies = self.bodies(text)
+        plain = _part(b"text/plain", bodies[_TEXT])
+        html = _part(b"text/html", _in_ascii(bodies[_HTML]))
         body = b"\r\n--%s\r\n%s\r\n--%s\r\n%s\r\n--%s--\r\n" % (boundary, plain, boundary, html, boundary)
         return Request(EMAIL, text.reference, recipient.to, head + body)
+
+    def bodies(self, text: InvitationText) -> dict[str, str]:
+        """Give what the email says, by the name of the template that says it. Raises WordingError."""
+        language, code = self._language(text), text.organisation.code
+        values = _values(text, language)
+        return {what: self._wording.say(f"{text.purpose}/{what}", language, values, code) for what in (_TEXT, _HTML)}
+
+    def subject(self, text: InvitationText) -> str:
+        """Give the email's subject. Raises WordingError."""
+        what, hospital = f"{text.purpose}/{_SUBJECT}", text.organisation
+        return self._wording.say(what, self._language(text), {"hospital": hospital.name}, hospital.code)
+
+    def _language(self, text: InvitationText) -> str:
+        return self._wording.language(f"{text.purpose}/{_TEXT}", text.language, text.organisation.code)
 
     def _head(self, organisation: Organisation, language: str, subject: str) -> bytes:
         """Give the headers that are the same in every message of this hospital and purpose, written once."""
@@ -87,7 +100,7 @@ class Email:
     def _written_head(self, organisation: Organisation, language: str, subject: str) -> bytes:
         message = EmailMessage(policy=SMTP)
         message["From"] = self._sender or Address(organisation.name, "noreply", self._domain_for(organisation))
-        message["Subject"] = self._wording.say(subject, language, {"hospital": organisation.name})
+        message["Subject"] = self._wording.say(subject, language, {"hospital": organisation.name}, organisation.code)
         message["Content-Language"] = language
         message["Auto-Submitted"] = "auto-generated"
         message["X-Auto-Response-Suppress"] = "All"

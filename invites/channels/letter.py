@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from importlib.resources import files
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -30,6 +30,9 @@ UNPRINTABLE: Final = "letter_unprintable"
 in the place of characters)."""
 
 _TEMPLATE: Final = "letter.txt"
+_PICTURE: Final = 100.0
+"""Dots to the inch of a picture of a letter: enough to read it on a screen."""
+
 _QR_MASK: Final = 2
 """Any of the eight is right; trying all for the prettiest takes 4.6 times as long."""
 
@@ -53,23 +56,27 @@ class Letter:
         )
         return Refused(UNPRINTABLE) if pdf is None else Request(LETTER, text.reference, recipient.to, pdf)
 
+    def pictures(self, text: InvitationText) -> list[bytes]:
+        """Give the letter's pages as PNG, for people who look at the wording; none where it cannot be set."""
+        recipient = reachable(text.demographics, LETTER, text.to)
+        return (
+            self._press.pictures(self._said(text, recipient), qr_code(text.join_link or text.join_page))
+            if recipient
+            else []
+        )
+
+    def words(self, text: InvitationText) -> str:
+        """Give the letter's text, before it is set. Raises WordingError."""
+        template = f"{text.purpose}/{_TEMPLATE}"
+        language = self._wording.language(template, text.language, text.organisation.code)
+        return self._wording.say(template, language, _values(text, language), text.organisation.code)
+
     def _said(self, text: InvitationText, recipient: Recipient) -> bytes:
         """Everything that the layout sets, as JSON."""
-        template = f"{text.purpose}/{_TEMPLATE}"
-        language = self._wording.language(template, text.language)
+        language = self._wording.language(f"{text.purpose}/{_TEMPLATE}", text.language, text.organisation.code)
         code, token = in_groups(text.code), in_groups(text.token)
         hospital, contact = text.organisation.name, text.organisation.contact
-        values = {
-            "name": full_name(text.demographics.name),
-            "hospital": hospital,
-            "contact": contact,
-            "link": text.join_link,
-            "page": text.join_page,
-            "code": code,
-            "token": token,
-            "expires": in_words(text.expires_on, language),
-        }
-        blocks = read_blocks(self._wording.say(template, language, values))
+        blocks = read_blocks(self.words(text))
         title = next((block.text for block in blocks if isinstance(block, Title)), hospital)
         return msgspec.json.encode(
             {
@@ -85,6 +92,19 @@ class Letter:
         )
 
 
+def _values(text: InvitationText, language: str) -> dict[str, str]:
+    return {
+        "name": full_name(text.demographics.name),
+        "hospital": text.organisation.name,
+        "contact": text.organisation.contact,
+        "link": text.join_link,
+        "page": text.join_page,
+        "code": in_groups(text.code),
+        "token": in_groups(text.token),
+        "expires": in_words(text.expires_on, language),
+    }
+
+
 class Press:
     """typst with its fonts loaded once: about ten letters in the time that a new one takes for its first."""
 
@@ -95,22 +115,25 @@ class Press:
 
     def pdf(self, said: bytes, qr: str, made_at: int) -> bytes | None:
         """Set a letter; None when typst refuses. ``made_at`` (seconds since 1970) is the only time in the file."""
+        pdf = self._compiled(said, qr, format="pdf", pdf_standards=["ua-1"], timestamp=made_at)
+        return pdf if isinstance(pdf, bytes) else None
+
+    def pictures(self, said: bytes, qr: str) -> list[bytes]:
+        """Set a letter as PNG, a picture a page; none when typst refuses."""
+        pages = self._compiled(said, qr, format="png", ppi=_PICTURE)
+        return [pages] if isinstance(pages, bytes) else list(pages or [])
+
+    def _compiled(self, said: bytes, qr: str, **how: Any) -> bytes | list[bytes] | None:
         import typst  # noqa: PLC0415 (loaded with the first letter)
 
         with self._turn:
             if self._compiler is None:
                 self._compiler = typst.Compiler(ignore_system_fonts=True)
             try:
-                pdf = self._compiler.compile(
-                    input=self._layout,
-                    format="pdf",
-                    sys_inputs={"letter": said.decode(), "qr": qr},
-                    pdf_standards=["ua-1"],
-                    timestamp=made_at,
-                )
+                inputs = {"letter": said.decode(), "qr": qr}
+                return self._compiler.compile(input=self._layout, sys_inputs=inputs, **how)
             except typst.TypstError:  # its text quotes what was to be set
                 return None
-        return pdf if isinstance(pdf, bytes) else None
 
 
 def qr_code(link: str) -> str:

@@ -44,7 +44,7 @@ class Sms:
     def text_of(self, text: InvitationText) -> str | None:
         """Give the text in the fullest wording that keeps to two parts; None when there is none."""
         folder = f"{text.purpose}/"
-        language = self._wording.language(folder + _TEMPLATES[0], text.language)
+        language = self._wording.language(folder + _TEMPLATES[0], text.language, text.organisation.code)
         code, token = in_groups(text.code), in_groups(text.token)
         values = {
             "hospital": text.organisation.name,
@@ -56,8 +56,10 @@ class Sms:
             "expires": in_words(text.expires_on, language),
         }
         for template in _TEMPLATES:
-            said = transliterate(self._wording.say(folder + template, language, values))
-            laid_out = keep_whole(said, tuple(whole for whole in (text.join_link, code, token) if whole))
+            said = transliterate(self._wording.say(folder + template, language, values, text.organisation.code))
+            laid_out = keep_whole(
+                said, tuple(whole for whole in (text.join_link, code, token, text.code, text.token) if whole)
+            )
             if laid_out is not None and len(parts(laid_out)) <= MOST_PARTS:
                 return laid_out
         return None

@@ -14,7 +14,7 @@ next line, with its code or link, opens the next part. Some gateways use the lon
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -48,6 +48,9 @@ _LIKENESSES: Final = (
 """Quotes, dashes, blanks, invisible characters and letters, as the alphabet's characters that are read alike."""
 
 _PLAIN: Final = str.maketrans({character: plain for characters, plain in _LIKENESSES for character in characters})
+
+_MOST_PUSHES: Final = 32
+"""More pieces than that are in no text of a few parts."""
 
 SINGLE_7BIT: Final = 160
 PART_7BIT: Final = 153
@@ -84,24 +87,44 @@ def parts(text: str) -> tuple[str, ...]:
 
 
 def keep_whole(text: str, whole: Sequence[str]) -> str | None:
-    """Pad the text so that none of these pieces straddles two parts; None when a piece is longer than a part."""
+    """Pad the text so that none of these pieces, wherever it stands, straddles two parts; None where that cannot be.
+
+    A piece longer than a part cannot be kept whole, nor can one that its own padding pushes for ever.
+    """
+    for _ in range(_MOST_PUSHES):
+        found = _first_straddled(text, whole)
+        if found is None:
+            return text
+        padded = _pushed(text, *found)
+        if padded is None:
+            return None
+        text = padded
+    return None
+
+
+def _first_straddled(text: str, whole: Sequence[str]) -> tuple[int, str] | None:
+    """Find the first of all these pieces that a cut goes through: where it starts, and the piece."""
     cuts = _cuts(text)
-    for piece in sorted((piece for piece in whole if piece in text), key=text.find):
-        if _straddled(cuts, text.find(piece), piece):
-            padded = _pushed(text, piece)
-            if padded is None:
-                return None
-            text, cuts = padded, _cuts(padded)
-    return text
+    if not cuts:
+        return None
+    places = ((start, piece) for piece in whole if piece for start in _places(text, piece))
+    return min(((start, piece) for start, piece in places if _straddled(cuts, start, piece)), default=None)
 
 
-def _pushed(text: str, piece: str) -> str | None:
-    """Fill the part before the piece; by its whole line first, so that its label stays with it."""
+def _places(text: str, piece: str) -> Iterator[int]:
     start = text.find(piece)
+    while start >= 0:
+        yield start
+        start = text.find(piece, start + 1)
+
+
+def _pushed(text: str, start: int, piece: str) -> str | None:
+    """Fill the part before the piece; by its whole line first, so that its label stays with it."""
     for at in (text.rfind("\n", 0, start), start):
         if at > 0:
-            padded = text[:at] + " " * _room_left(text, at + (text[at] == "\n")) + text[at:]
-            if not _straddled(_cuts(padded), padded.find(piece), piece):
+            blanks = _room_left(text, at + (text[at] == "\n"))
+            padded = text[:at] + " " * blanks + text[at:]
+            if not _straddled(_cuts(padded), start + blanks, piece):
                 return padded
     return None
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
-from types import MappingProxyType
+from functools import lru_cache
 from typing import Final
 
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+
 _GROUP: Final = 5
-
-_MONTHS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "en": "January February March April May June July August September October November December",
-        "cy": "Ionawr Chwefror Mawrth Ebrill Mai Mehefin Gorffennaf Awst Medi Hydref Tachwedd Rhagfyr",
-    }
-)
+_LOCALES: Final = {"en": "en_GB"}
+"""Where a language alone would be taken for another country's way of writing dates."""
 
 
+@lru_cache(maxsize=1024)
 def in_words(day: date, language: str) -> str:
-    """Write a date with its month as a word, which nobody can read as another; digits where we lack the words."""
-    months = _MONTHS.get(language)
-    return f"{day:%d/%m/%Y}" if months is None else f"{day.day} {months.split()[day.month - 1]} {day.year}"
+    """Write a date as the language does, with its month as a word, which nobody can read as another.
+
+    Source: CLDR's long format. Digits where CLDR does not know the language.
+    """
+    try:
+        return format_date(day, "long", locale=Locale.parse(_LOCALES.get(language, language)))
+    except (UnknownLocaleError, ValueError):
+        return f"{day:%d/%m/%Y}"
 
 
 def at_clock(moment: datetime, language: str) -> str:
