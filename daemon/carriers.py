@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parseaddr
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -19,6 +19,16 @@ from invites.options import Lane
 
 SPOOL: Final = "spool"
 SMTP: Final = "smtp"
+NOTIFY: Final = "notify"
+HTTP: Final = "http"
+
+
+class Closing(Provider, Protocol):
+    """A provider that keeps connections."""
+
+    def close(self) -> None:
+        """End them."""
+        ...
 
 
 class Carriers(Struct, frozen=True):
@@ -63,10 +73,16 @@ class _Maker:
     def lane(self, channel: Channel) -> Lane:
         """Give the channel its lane; letters have more ways than one to go (:mod:`daemon.letter_delivery`)."""
         delivery = self._settings.delivery
-        if channel.kind == LETTER:
+        if channel.kind == LETTER and delivery.letter.provider != NOTIFY:
             return letter_lane(delivery, channel, self._shared_spool(), self._now)
-        name = {SMS: delivery.sms.provider, EMAIL: delivery.email.provider}[channel.kind]
-        return Lane(channel, self._smtp() if name == SMTP else self._shared_spool())
+        names = {SMS: delivery.sms.provider, EMAIL: delivery.email.provider, LETTER: delivery.letter.provider}
+        makers: dict[str, Callable[[], Provider]] = {
+            SPOOL: self._shared_spool,
+            SMTP: self._smtp,
+            NOTIFY: self._notify,
+            HTTP: self._gateway,
+        }
+        return Lane(channel, makers[names[channel.kind]]())
 
     def _shared_spool(self) -> Spool:
         if self._spool is None:
@@ -74,22 +90,21 @@ class _Maker:
         return self._spool
 
     def _smtp(self) -> Provider:
-        from invites.channels.smtp import Smtp  # noqa: PLC0415 (aiosmtplib costs start-up time)
-        from invites.channels.smtp_connection import SmtpOptions  # noqa: PLC0415
+        from daemon.provider_options import smtp  # noqa: PLC0415 (aiosmtplib costs start-up time)
 
-        smtp = self._settings.delivery.email.smtp
-        made = Smtp(
-            SmtpOptions(
-                host=smtp.host,
-                port=smtp.port,
-                sender=smtp.return_path or parseaddr(smtp.sender)[1],
-                tls=smtp.tls,
-                ca_file=smtp.ca_file,
-                username=smtp.username,
-                password=smtp.password.reveal() if smtp.username else "",
-                greeting=smtp.hello,
-                timeout=smtp.timeout.total_seconds(),
-            )
-        )
+        return self._kept(smtp(self._settings.delivery.email.smtp))
+
+    def _notify(self) -> Provider:
+        """One for each channel, so that each lane has connections of its own."""
+        from daemon.provider_options import notify  # noqa: PLC0415 (so does httpx)
+
+        return self._kept(notify(self._settings.delivery.notify))
+
+    def _gateway(self) -> Provider:
+        from daemon.provider_options import gateway  # noqa: PLC0415
+
+        return self._kept(gateway(self._settings.delivery.sms.http))
+
+    def _kept(self, made: Closing) -> Closing:
         self.endings.append(made.close)
         return made

@@ -9,7 +9,8 @@ A script is JSON or TOML with a table for each provider (``smtp``, ``notify``, `
 ``{"do": "accept"}`` takes the message. ``answer`` says no: ``status`` and ``text`` (for HTTP a ``body``). ``drop``
 closes the connection and ``hang`` never answers; with ``"record": true`` they took the message first, and nobody but
 the ledger knows. ``wait`` seconds pass before any of them. ``at`` says where in an SMTP session it happens: connect,
-mail, rcpt, data, body or end (the default). ``receipts`` are told later of a message that was taken.
+mail, rcpt, data, body or end (the default). ``visible_after`` seconds a search finds what was
+taken. ``receipts`` are told later of a message that was taken.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Act(Struct, frozen=True, forbid_unknown_fields=True):
     body: str = ""
     wait: float = 0.0
     weight: float = 1.0
+    visible_after: float = 0.0
     receipts: list[Receipt] = field(default_factory=list)
 
 

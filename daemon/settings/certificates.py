@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from daemon.settings.consistency import Contradiction
+from daemon.settings.faults import Contradiction
 from daemon.settings.listener import Listener
 from daemon.settings.sections import Settings
 

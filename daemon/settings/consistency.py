@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from email.utils import parseaddr
 from itertools import combinations
 from typing import Final
 
-from msgspec import Struct
-
+from daemon.settings.faults import Contradiction
+from daemon.settings.provider_checks import gateway_complete, notify_complete, smtp_complete
 from daemon.settings.sections import Settings
 from invites.options import LETTER_NEEDS
 
-_NOT_YET: Final = frozenset({"notify", "http"})
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never bound)
-
-
-class Contradiction(Struct, frozen=True):
-    """A key that cannot stand with the rest: its ``path``, what is ``wrong`` and the ``mend``."""
-
-    path: tuple[str | int, ...]
-    wrong: str
-    mend: str
 
 
 def contradictions(settings: Settings, doubtful: frozenset[str] = frozenset()) -> Iterator[Contradiction]:
@@ -39,15 +27,7 @@ def contradictions(settings: Settings, doubtful: frozenset[str] = frozenset()) -
 
 
 def not_yet(settings: Settings) -> Iterator[Contradiction]:
-    """Find what is asked for and comes with a later version: providers, enforced conformance."""
-    delivery = settings.delivery
-    for channel, provider in (
-        ("sms", delivery.sms.provider),
-        ("email", delivery.email.provider),
-        ("letter", delivery.letter.provider),
-    ):
-        if provider in _NOT_YET:
-            yield Contradiction(("delivery", channel, "provider"), "is not yet in this version", 'Use "spool"')
+    """Find what is asked for and comes with a later version: enforced conformance."""
     for position, listener in enumerate(settings.listeners):
         if listener.validation == "enforce":  # to report instead would pass what somebody wanted stopped
             yield Contradiction(("listeners", position, "validation"), "is not yet in this version", 'Use "report"')
@@ -145,31 +125,7 @@ def _pairs_outlive_retries(settings: Settings) -> Iterator[Contradiction]:
         yield Contradiction(path, "is as long as invitations.lifetime_days", "Give up sooner, or let pairs live longer")
 
 
-def _smtp_complete(settings: Settings) -> Iterator[Contradiction]:
-    """What a mail server needs; the examples among the defaults are no one's server."""
-    smtp, path = settings.delivery.email.smtp, ("delivery", "email", "smtp")
-    if settings.delivery.email.provider != "smtp":
-        return
-    for key in ("host", "sender"):
-        if key not in smtp.model_fields_set:
-            yield Contradiction((*path, key), "is missing", f"Add {key} = ...")
-    if "@" not in parseaddr(smtp.sender)[1]:
-        yield Contradiction((*path, "sender"), "names no address", 'Write "Name <address@domain>"')
-    if smtp.username and smtp.password.missing:
-        mend = "Provide it, or leave username empty for a server without login"
-        yield Contradiction((*path, "password"), smtp.password.missing, mend)
-    if smtp.username and smtp.tls == "none" and smtp.host not in _LOOPBACK:
-        yield Contradiction((*path, "tls"), "would send the password in clear", 'Use "starttls" or "implicit"')
-    if smtp.ca_file is not None and not smtp.ca_file.is_file():
-        yield Contradiction((*path, "ca_file"), f"names no file ({smtp.ca_file})", "Provide it, or leave it empty")
-    yield from _fits_the_lease(settings, (*path, "timeout"), smtp.timeout)
-
-
-def _fits_the_lease(settings: Settings, path: tuple[str, ...], timeout: timedelta) -> Iterator[Contradiction]:
-    """A call begins while half a lease is left, and must have ended when it is over."""
-    if timeout > settings.delivery.lease / 2:
-        yield Contradiction(path, "is more than half of delivery.lease", "Shorten it, or lengthen the lease")
-
+_CALLED: Final = frozenset({"provider", "timeout", "lease", "ca_file"})
 
 _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contradiction]]], ...]] = (
     (frozenset({"code", "name", "contact"}), _organisations_complete),
@@ -182,5 +138,7 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contrad
     (frozenset({"first_retry", "give_up_after"}), _retries_fit),
     (frozenset({"channels", "lifetime_days"}), _letters_have_time),
     (frozenset({"give_up_after", "lifetime_days"}), _pairs_outlive_retries),
-    (frozenset({"provider", "host", "sender", "username", "password", "tls", "timeout", "lease"}), _smtp_complete),
+    (_CALLED | {"host", "sender", "username", "password", "tls"}, smtp_complete),
+    (_CALLED | {"notify", "key", "sms_template", "email_template"}, notify_complete),
+    (_CALLED | {"http", "url", "body", "headers", "secret", "username", "password"}, gateway_complete),
 )

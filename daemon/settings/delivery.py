@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
+from daemon.settings.providers import Gateway, Notify
 from daemon.settings.section import Section
 from daemon.settings.value_types import (
     Batch,
@@ -32,6 +33,7 @@ class Sms(Section):
 
     provider: Literal["spool", "notify", "http"] = "spool"
     """Who carries text messages."""
+    http: Gateway = Gateway()
 
 
 class Smtp(Section):
@@ -102,6 +104,7 @@ class Delivery(Section):
     lease: Duration = timedelta(seconds=60)
     """How long a daemon may hold an outbox entry before another takes it."""
     spool: Spool = Spool()
+    notify: Notify = Notify()
     sms: Sms = Sms()
     email: Email = Email()
     letter: Letter = Letter()

@@ -32,6 +32,14 @@ class Fault(Struct, frozen=True, order=True, omit_defaults=True):
         return ": ".join(part for part in (place, self.key, f"{self.wrong}. {self.mend}{stop}") if part)
 
 
+class Contradiction(Struct, frozen=True):
+    """A key that cannot stand with the rest: its ``path``, what is ``wrong`` and the ``mend``."""
+
+    path: tuple[str | int, ...]
+    wrong: str
+    mend: str
+
+
 class ConfigurationFaults(Exception):
     """All faults of a configuration at once, in ``faults``."""
 

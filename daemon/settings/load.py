@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.settings.certificates import unusable_certificates
-from daemon.settings.consistency import Contradiction, contradictions, not_yet
+from daemon.settings.consistency import contradictions, not_yet
 from daemon.settings.document import BUILT_IN, find, read
 from daemon.settings.environment import ENVIRONMENT, Override, override, read_overrides
-from daemon.settings.faults import ConfigurationFaults, Fault, Wrong
+from daemon.settings.faults import ConfigurationFaults, Contradiction, Fault, Wrong
 from daemon.settings.key_names import key_names, nearest_key, section_at
 from daemon.settings.sections import Settings
 from daemon.settings.value_types import Place

@@ -123,6 +123,21 @@ def _public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _web_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and " " not in text
+    except ValueError:
+        whole = False
+    if not whole:
+        raise Wrong("is no web address", 'Write "https://host" or "https://host/path"')
+    return text.rstrip("/")
+
+
+def _web_url_or_none(text: str) -> str:
+    return _web_url(text) if text else text
+
+
 def _absolute(path: Path, info: ValidationInfo) -> Path:
     return _place(info).folder / path.expanduser()
 
@@ -210,6 +225,8 @@ Zone: TypeAlias = Annotated[str, AfterValidator(_zone)]
 Charset: TypeAlias = Annotated[str, AfterValidator(_charset)]
 Network: TypeAlias = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 PublicUrl: TypeAlias = Annotated[str, AfterValidator(_public_url)]
+WebUrl: TypeAlias = Annotated[str, AfterValidator(_web_url)]
+WebUrlOrNone: TypeAlias = Annotated[str, AfterValidator(_web_url_or_none)]
 FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_absolute)]
 FilePathOrNone: TypeAlias = Annotated[Path | None, BeforeValidator(_path_or_none), AfterValidator(_absolute_or_none)]
 MailAddressOrNone: TypeAlias = Annotated[str, AfterValidator(_mail_address)]

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ import pytest
 from invites.channels.channel import Accepted, NotSent, Outcome, Provider, Refused, Request, Settlement, Unknown
 from invites.channels.drop_folder import DropFolder
 from invites.channels.spool import Spool
+from tests.support.fake_street import FakeStreet
 from tests.support.mail_server import MailServer
 
 PDF = b"%PDF-1.7 /Type/Pages/Count 1"
@@ -76,11 +78,31 @@ def _smtp(_folder: Path) -> Iterator[Subject]:
         yield Subject(server.provider(), lambda: sorted(("email", name) for name in server.references), ("email",))
 
 
+@contextlib.contextmanager
+def _notify(_folder: Path) -> Iterator[Subject]:
+    with FakeStreet() as street:
+        yield Subject(street.notify(), partial(_accepted, street), CHANNELS)
+
+
+@contextlib.contextmanager
+def _gateway(_folder: Path, **options: object) -> Iterator[Subject]:
+    with FakeStreet() as street:
+        yield Subject(street.gateway(**options), partial(_accepted, street), ("sms",))  # type: ignore[arg-type]
+
+
+def _accepted(street: FakeStreet) -> list[tuple[str, str]]:
+    return sorted((entry.channel, entry.reference) for entry in street.ledger.entries if entry.kept)
+
+
 PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "spool": _spool,
     "dropfolder": _drop_folder,
     "dropfolder, taken": _drop_folder_that_closes,
     "smtp": _smtp,
+    "notify": _notify,
+    "http": _gateway,
+    "http, searchable": partial(_gateway, searchable=True),
+    "http, deduplicates": partial(_gateway, deduplicates=True, searchable=True, idempotency_header="Idempotency-Key"),
 }
 CHANNELS = ("sms", "email", "letter")
 TO = {"sms": "+447700900123", "email": "ada@example.org", "letter": "Ada Lovelace\n1 Long Lane\nExampleton\nEX1 1AA"}

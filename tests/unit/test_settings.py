@@ -17,6 +17,10 @@ CANARY = "correct-horse-battery"
 
 
 SMTP = "[delivery.email]\nprovider='smtp'\n[delivery.email.smtp]\n"
+NOTIFY = "[delivery.sms]\nprovider='notify'\n[delivery.notify]\n"
+KEY = "key='a-11111111-1111-4111-8111-111111111111-22222222-2222-4222-8222-222222222222'\n"
+HTTP = "[delivery.sms]\nprovider='http'\n[delivery.sms.http]\n"
+URL = "url='https://h'\n"
 MAIL = SMTP + "host='h'\nsender='A <a@b.example>'\n"
 
 
@@ -150,7 +154,7 @@ class TestFaults:
             [join]
             public_url = "patients.example"
             [delivery.sms]
-            provider = "notify"
+            provider = "pigeon"
             [delivery.email]
             smtp = 3
             [smtp]
@@ -280,6 +284,22 @@ class TestContradictions:
             (MAIL + "ca_file='nowhere.pem'", "delivery.email.smtp.ca_file"),
             (MAIL + "timeout='31s'", "delivery.email.smtp.timeout"),
             (SMTP + "host='h'\nsender='nobody'", "delivery.email.smtp.sender"),
+            ("[delivery.letter]\nprovider='notify'", "delivery.notify.key"),
+            (NOTIFY + "key='slip'\nsms_template='t'", "delivery.notify.key"),
+            (NOTIFY + KEY, "delivery.notify.sms_template"),
+            ("[delivery.email]\nprovider='notify'\n[delivery.notify]\n" + KEY, "delivery.notify.email_template"),
+            (NOTIFY + KEY + "sms_template='t'\ntimeout='1m'", "delivery.notify.timeout"),
+            (HTTP, "delivery.sms.http.url"),
+            (HTTP + URL + "body='{to}'", "delivery.sms.http.body"),
+            (HTTP + URL + "body='[\"{name}\"]'", "delivery.sms.http.body"),
+            (HTTP + URL + "headers=['X-Key: {secret}']", "delivery.sms.http.secret"),
+            (HTTP + URL + "headers=['X-Key']", "delivery.sms.http.headers.0"),
+            (HTTP + URL + "username='u'", "delivery.sms.http.password"),
+            (HTTP + URL + "body='[]'\ndeduplicates=true", "delivery.sms.http.deduplicates"),
+            (HTTP + URL + "search_url='https://h'", "delivery.sms.http.search_url"),
+            (HTTP + URL + "accepted=['yes']", "delivery.sms.http.accepted.0"),
+            (HTTP + URL + "accepted=['200 body~(']", "delivery.sms.http.accepted.0"),
+            (HTTP + URL + "ca_file='nowhere'", "delivery.sms.http.ca_file"),
         ],
     )
     def test_settings_that_cannot_stand_together_are_a_fault(self, tmp_path: Path, text: str, key: str) -> None:
@@ -292,9 +312,6 @@ class TestContradictions:
     @pytest.mark.parametrize(
         ("text", "key"),
         [
-            ("[delivery.sms]\nprovider='http'", "delivery.sms.provider"),
-            ("[delivery.email]\nprovider='notify'", "delivery.email.provider"),
-            ("[delivery.letter]\nprovider='notify'", "delivery.letter.provider"),
             ("[[listeners]]\nvalidation='enforce'", "listeners.0.validation"),
         ],
     )
