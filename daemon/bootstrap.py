@@ -27,6 +27,8 @@ from daemon.settings.certificates import tls_options
 from hl7_listener.batch import Stores
 from hl7_listener.options import ListenerOptions
 from hl7_listener.tls import TlsSide
+from invites.accounts.assembly import Accounts
+from invites.accounts.assembly import assemble as assemble_accounts
 from invites.assembly import Invites, assemble
 from invites.channels.channel import Organisation
 from invites.eligibility import Policy
@@ -38,6 +40,7 @@ from patient_records.decisions import Decisions
 from patient_records.ids import IdSource
 from patient_records.journal import Journal
 from patient_records.keys import open_key_ring
+from patient_records.limits import Limits
 from patient_records.passwords import Passwords
 from patient_records.quarantine import Quarantine
 from patient_records.repository import Records
@@ -66,6 +69,8 @@ class House(Struct, frozen=True):
     passwords: Passwords
     staff: StaffAccounts
     decisions: Decisions
+    limits: Limits
+    accounts: Accounts
     metrics: Metrics
     telemetry: ListenerTelemetry
     carriers: Carriers
@@ -111,7 +116,7 @@ def build(settings: Settings) -> House:
         random_bytes=os.urandom,
         chance=random.SystemRandom().random,
     )
-    metrics = Metrics()
+    metrics, limits = Metrics(), Limits(records.blind_index)
     trail = AuditTrail(ring, ids)
     passwords = Passwords(ring.derived_secret("staff passwords")[1])
     return House(
@@ -128,6 +133,18 @@ def build(settings: Settings) -> House:
         passwords=passwords,
         staff=StaffAccounts(database, passwords, trail, ids, os.urandom),
         decisions=Decisions(records, invites.consequences, trail),
+        limits=limits,
+        accounts=assemble_accounts(
+            database,
+            records,
+            ring,
+            ids,
+            options=options,
+            consequences=invites.consequences,
+            limits=limits,
+            audit=trail,
+            random_bytes=os.urandom,
+        ),
         metrics=metrics,
         telemetry=ListenerTelemetry(metrics),
         carriers=carriers,

@@ -57,7 +57,8 @@ def hire(settings: Settings, now: Callable[[], datetime]) -> Carriers:
         languages={organisation.code: organisation.language for organisation in settings.all_organisations},
     )
     maker = _Maker(settings, now)
-    lanes = tuple(maker.lane(channels[kind]) for kind in settings.invitations.channels)
+    kinds = dict.fromkeys((*settings.invitations.channels, EMAIL))  # accounts are mailed, however people are invited
+    lanes = tuple(maker.lane(channels[kind]) for kind in kinds)
     return Carriers(lanes, tuple(maker.endings))
 
 

@@ -19,7 +19,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -36,10 +36,12 @@ from daemon import clockwork, descriptors, logs, notify
 from daemon.bootstrap import House, build, utc_now
 from daemon.certificate_watch import CertificateWatch
 from daemon.gauges import Gauges
+from daemon.join_face import join_face
 from daemon.last_resort import LastResort
 from daemon.own_thread import in_own_thread
 from daemon.pulse import Pulse
 from daemon.settings import Settings
+from daemon.settings.faces import Api, Join
 from daemon.silence_watch import SilenceWatch
 from hl7_listener.conformance_sampler import ConformanceSampler
 from hl7_listener.ingest import Ingest
@@ -67,10 +69,11 @@ class PortFault(Exception):
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """The bound ports, as ``ports.json`` has them: each listener's by its name, and the api's."""
+    """The bound ports, as ``ports.json`` has them: each listener's by its name, the api's and the join site's."""
 
     listeners: dict[str, int]
     api: int
+    join: int
 
 
 class _Watches(msgspec.Struct, frozen=True):
@@ -123,7 +126,9 @@ class Supervisor:
         ]
         certificates = CertificateWatch(sides, house.metrics)
         await in_own_thread(certificates.look, utc_now())
-        api = WebFace(self._api(house, ingest, sampler), self._settings.api.host, self._settings.api.port)
+        configured = self._settings
+        api = WebFace(self._api(house, ingest, sampler), configured.api.host, configured.api.port)
+        join = WebFace(join_face(house), configured.join.host, configured.join.port)
         clock = clockwork.schedule(house)
         pulse = Pulse(house.database, house.ids.row_id(), version("doorstep"), telemetry.senders)
         await in_own_thread(pulse.begin, utc_now())
@@ -134,7 +139,7 @@ class Supervisor:
         ingest.start(asyncio.get_running_loop())
         sampler.start()
         bound = {listener.options.name: await _started(listener) for listener in listeners}
-        ports = Ports(bound, await self._started_api(api))
+        ports = Ports(bound, await _opened(api, "api", configured.api), await _opened(join, "join", configured.join))
         clock.start()
         self._tasks = [
             asyncio.create_task(self._beat(pulse, house, ingest, certificates)),
@@ -148,7 +153,7 @@ class Supervisor:
             raise
         await self._stopping.wait()
         house.metrics.ready.set(0)
-        in_time = await self._stop(listeners, ingest, sampler, clock, api)
+        in_time = await self._stop(listeners, ingest, sampler, clock, (api, join))
         with contextlib.suppress(RecordsError):
             await in_own_thread(pulse.end, utc_now())
         self._log.info("stopped")
@@ -160,13 +165,19 @@ class Supervisor:
         for name, port in ports.listeners.items():
             self._log.info("listening", listener=name, port=port)
         self._log.info("serving_api", host=self._settings.api.host, port=ports.api)
+        self._log.info("serving_join", host=self._settings.join.host, port=ports.join)
         self._log.info("ready", version=version("doorstep"), url=self._settings.database.location)
         house.metrics.ready.set(1)
         house.metrics.information.labels(version("doorstep")).set(1)
         notify.notify(self._environ, notify.READY, notify.status("serving"))
 
     async def _stop(
-        self, listeners: list[Listener], ingest: Ingest, sampler: ConformanceSampler, clock: Schedule, api: WebFace
+        self,
+        listeners: list[Listener],
+        ingest: Ingest,
+        sampler: ConformanceSampler,
+        clock: Schedule,
+        faces: Sequence[WebFace],
     ) -> bool:
         notify.notify(self._environ, notify.STOPPING)
         self._log.info("stopping")
@@ -179,17 +190,11 @@ class Supervisor:
         if ingest_ended:
             await in_own_thread(sampler.stop, min(_SAMPLER_STOPS, timedelta(seconds=self._remaining() / 2)))
         clock_ended = await clock_ending
-        await api.stop()
+        await asyncio.gather(*(face.stop() for face in faces))
         return all(drained) and ingest_ended and clock_ended
 
     def _remaining(self) -> float:
         return max(0.0, self._ends - time.monotonic())
-
-    async def _started_api(self, api: WebFace) -> int:
-        try:
-            return await api.start()
-        except OSError as error:
-            raise PortFault("api", self._settings.api.host, self._settings.api.port, _why(error)) from None
 
     def _signalled(self) -> None:
         if self._stopping.is_set():
@@ -263,6 +268,13 @@ class Supervisor:
             if ingest.working():
                 notify.notify(self._environ, notify.WATCHDOG)
             await asyncio.sleep(interval.total_seconds())
+
+
+async def _opened(face: WebFace, name: str, configured: Api | Join) -> int:
+    try:
+        return await face.start()
+    except OSError as error:
+        raise PortFault(name, configured.host, configured.port, _why(error)) from None
 
 
 async def _started(listener: Listener) -> int:

@@ -102,6 +102,11 @@ class KeyRing(Masked):
         """The id of the current pepper."""
         return self._current[_PEPPER]
 
+    @property
+    def pepper_ids(self) -> tuple[str, ...]:
+        """The ids of all peppers, old ones included: a code that was issued under any of them may still be good."""
+        return tuple(key.key_id for key in self._keys.values() if key.purpose == _PEPPER)
+
     def pepper(self, key_id: str) -> bytes:
         """A pepper (32 bytes) by id, old ones included; raises :class:`KeyFault`."""
         try:

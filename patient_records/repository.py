@@ -121,7 +121,13 @@ class Records:
 
     def open(self, row: StoredRecord) -> OpenRecord:
         """Open one row of the table. Raises SealBroken when it does not open, or not to what a record is made of."""
-        key = self._ring.sealing_key(row.key_id).unwrap(row.wrapped_key, row.id)
+        return self.open_with(row, self._ring.sealing_key(row.key_id).unwrap(row.wrapped_key, row.id))
+
+    def open_with(self, row: StoredRecord, key: SealingKey) -> OpenRecord:
+        """Open one row with its record key, had from a pair or a password: no organisation key is asked for.
+
+        Raises SealBroken.
+        """
         plain = key.open(row.sealed, "patient_records", row.id, row.version)
         standing = Standing(
             registered_at=maybe_instant(row.registered_at),
@@ -137,6 +143,11 @@ class Records:
             raise SealBroken("patient_records") from None
         record = PatientRecord(row.id, row.public_id, row.organisation, row.version, demographics, standing)
         return OpenRecord(record, key, from_micros(row.created_at), row.key_id, bytes(row.wrapped_key))
+
+    def row(self, connection: Connection, record_id: int, *, lock: bool = False) -> StoredRecord | None:
+        """One row as it is stored, sealed; ``lock`` holds it until the transaction ends."""
+        rows = _LOAD.run(connection, [record_id], _LOCK if lock else "")
+        return StoredRecord(*rows[0]) if rows else None
 
     def make(self, organisation: str, demographics: Demographics, now: datetime) -> OpenRecord:
         """Make a new record with a new record key; it is in no table before :meth:`save`."""

@@ -272,3 +272,21 @@ audit_seals: Final = Table(
     Column("authentication", LargeBinary, nullable=False),
 )
 """The chain: each seal's ``authentication`` is a keyed hash of its entries' and of the seal before it."""
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("lookup", LargeBinary, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", BigInteger),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("idle_ends_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Index("sessions_subject", "kind", "subject"),
+    Index("sessions_over", "idle_ends_at"),
+)
+"""Who is logged in (:mod:`patient_records.sessions`). ``lookup`` is a hash of the cookie's secret and ``sealed`` lies
+under a key made from it; the secret itself only the browser has. ``subject`` is the row of whose it is."""

@@ -34,6 +34,7 @@ class WebFace:
             log_config=None,
             access_log=False,  # paths may carry what no log may (SPEC 7)
             server_header=False,
+            proxy_headers=False,  # whose word is taken is configured, and not every neighbour's
             date_header=True,
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,

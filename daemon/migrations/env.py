@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import invites.accounts.tables
 import invites.tables  # noqa: F401 (puts its tables on the metadata)
 import web.ops.tables  # noqa: F401 (likewise)
 from patient_records.tables import metadata

@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from daemon.settings.faults import Wrong
 from daemon.settings.section import Section
-from daemon.settings.value_types import Host, Port, PublicUrl
+from daemon.settings.value_types import FilePathOrNone, Flag, Host, Many, Network, Port, PublicUrl
+from web.pages.theme import DEFAULT_COLOUR, LEAST_CONTRAST, contrast_with_white
+
+
+def _colour(given: str) -> str:
+    try:
+        contrast = contrast_with_white(given)
+    except ValueError:
+        raise Wrong("is no colour", 'Write it as "#rrggbb", such as "#0b3c7d"') from None
+    if contrast < LEAST_CONTRAST:
+        raise Wrong(
+            f"is too light for white text on it (contrast {contrast:.1f} to 1)", "Choose a darker one: 4.5 to 1"
+        )
+    return given.lower()
+
+
+Colour = Annotated[str, AfterValidator(_colour)]
+"""A colour that white text can be read on."""
 
 
 class Api(Section):
@@ -24,3 +46,13 @@ class Join(Section):
     """The port; 0 means any free one."""
     public_url: PublicUrl = "http://127.0.0.1:8081"
     """What patients' links begin with, without a slash at its end."""
+    name: Annotated[str, Field(max_length=100)] = ""
+    """What stands in the bar of its pages; empty: the name under [organisation]."""
+    colour: Colour = DEFAULT_COLOUR
+    """The hospital's colour, ``#rrggbb``, dark enough for white text on it."""
+    wording: FilePathOrNone = None
+    """A folder with language files of the hospital's own, laid over those that ship; empty: none."""
+    password_reset: Flag = True
+    """Whether a forgotten password may be replaced by email; if not, the front desk helps."""
+    trusted_proxies: Many[Network] = ()
+    """The proxies in front of it whose X-Forwarded-For is believed, such as ["10.0.0.1/32"]."""

@@ -1,0 +1,50 @@
+"""From an A28 on the wire to a person who sees their record: the real daemon, real HTTP, both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon_process import DaemonProcess
+from tests.support.feed import a28
+from tests.support.patient import Patient, secret_in
+
+PLAIN = {"join": {"public_url": "http://join.example.org"}}
+"""Without TLS in front of the port, browsers would not send cookies that are for TLS alone."""
+
+BORN = "1980-02-29"
+PASSWORD = "seven purple otters"
+EMAIL = "tess@example.org"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, database_url: str) -> DaemonProcess:
+    return DaemonProcess(tmp_path / "house", database_url, PLAIN)
+
+
+def test_from_the_feed_to_the_open_record(daemon: DaemonProcess) -> None:
+    with daemon, daemon.wire() as wire:
+        wire.send(a28("RX1000001"))
+        [text] = daemon.spool.wait(1, "sms")
+        assert daemon.ports.join is not None
+        with Patient(daemon.ports.join) as patient:
+            patient.register(text.pair, BORN, EMAIL, PASSWORD)
+            assert patient.page.url.path == "/join/sent", patient.text
+            [mail] = daemon.spool.wait(1, "email")
+            assert mail.to == EMAIL
+            assert "Testperson" not in mail.text
+            patient.confirm(secret_in(mail.text))
+            assert "Your account is ready" in patient.text
+            patient.log_in(EMAIL, PASSWORD)
+            assert patient.page.url.path == "/record", patient.text
+            assert "Tess Testperson" in patient.text
+            assert "29 February 1980" in patient.text
+            story = daemon.json("explain", "RX1000001")
+            assert story["state"] == "registered"
+            assert story["invitations"][0]["end_reason"] == "registered"
+            patient.send("/logout")
+            assert patient.open("/record").url.path == "/login"
+        assert text.pair[0] not in daemon.log_text
+        assert PASSWORD not in daemon.log_text
+        assert EMAIL not in daemon.log_text
