@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import date
 from email import message_from_bytes
 from email.policy import default as email_policy
 from pathlib import Path
@@ -31,14 +33,17 @@ from sqlalchemy import func, select
 
 from daemon.bootstrap import House, build
 from daemon.demo_feed import DemoMessage, Kind, expected, feed
+from daemon.demo_patient import travel
 from daemon.settings import load
 from daemon.supervisor import Ports
 from hl7_listener.client import send
 from invites import overview
 from invites.invitation import FINAL, EntryState
 from invites.overview import InviteStatus
+from invites.tables import outbox
 from patient_records import tables
 from patient_records.errors import RecordsError
+from patient_records.model import Demographics
 
 PATIENCE: Final = 120.0
 """Seconds without any progress after which the demo gives up on a step."""
@@ -54,8 +59,8 @@ port = 0
 [api]
 port = 0
 [join]
-port = 0
-public_url = "http://127.0.0.1:8081"
+port = {join}
+public_url = "http://127.0.0.1:{join}"
 [invitations]
 every = "1s"
 """
@@ -77,7 +82,7 @@ class Demo:
     def run(self, *, stay: bool) -> int:
         """Show everything; gives the exit status. ``stay`` keeps the daemon up until Ctrl-C."""
         config = self._folder / "doorstep.toml"
-        config.write_text(_CONFIGURATION, "utf-8")
+        config.write_text(_CONFIGURATION.replace("{join}", str(_free_port())), "utf-8")
         self._console.print(f"[bold]doorstep demo[/bold]: everything it makes is in {self._folder}", soft_wrap=True)
         with _daemon(config) as process:
             ports = _ports(self._folder / "doorstep-data" / "ports.json", process)
@@ -91,6 +96,7 @@ class Demo:
             try:
                 self._wait_for_deliveries(house, process)
                 self._show(house, answers)
+                self._travel(house)
             finally:
                 house.close()
             if self._shortfalls:
@@ -166,10 +172,28 @@ class Demo:
         self._console.print(Panel(text.read_text("utf-8").strip(), title=f"One SMS: {text.name}"))
         self._console.print(Panel(_mail_text(mail), title=f"One email: {mail.name}"))
         self._console.print(f"[bold]One letter:[/bold] {letter}", soft_wrap=True)
-        link = next((word for word in text.read_text("utf-8").split() if "/join#c=" in word), "")
-        self._console.print(f"[bold]A join link:[/bold] {link}", soft_wrap=True)
-        if not link:
-            self._shortfalls.append("the SMS shows no join link")
+
+    def _travel(self, house: House) -> None:
+        """Send somebody all the way to their open record; then show a link that is good still."""
+        spool = house.settings.delivery.spool.folder
+        texts = _messages(spool / "sms")
+        if not texts:
+            return
+        person = _person(house, texts[0].stem)
+        journey = travel(_link(texts[0]), _born(person), person.names[0].family, spool / "email")
+        self._console.print(Panel(journey.mail.strip(), title="The confirming email of a patient who joined"))
+        for name, worked in journey.steps:
+            self._console.print(f"  {'[green]done[/green]' if worked else '[red]not done[/red]'}  {name}")
+        if journey.fell_short:
+            self._shortfalls.append(f"joining: {journey.fell_short}")
+        other = _person(house, texts[-1].stem)
+        link = _link(texts[-1])
+        self._console.print(f"[bold]A join link for you to try:[/bold] {link}", soft_wrap=True)
+        self._console.print(
+            f"Date of birth: {_born(other):%d %m %Y}. The mail with the next link comes to {spool}/email"
+        )
+        if not link or len(texts) < 2:  # noqa: PLR2004 (the first is spent)
+            self._shortfalls.append("no SMS shows a join link that is good still")
 
     def _funnel(self, status: InviteStatus, outcomes: Counter[str], codes: Counter[str]) -> Table:
         must = expected(self._messages)
@@ -208,7 +232,8 @@ class Demo:
             "\n[bold]It stays up until Ctrl-C.[/bold] Try:\n"
             f"  doorstep status --config {config}\n"
             f"  doorstep send FILE.hl7 --to 127.0.0.1:{port}\n"
-            f"  curl http://127.0.0.1:{ports.api}/readyz",
+            f"  curl http://127.0.0.1:{ports.api}/readyz\n"
+            f"  the join site: http://127.0.0.1:{ports.join}/join",
             soft_wrap=True,
         )
         with contextlib.suppress(KeyboardInterrupt):
@@ -291,9 +316,38 @@ def _outcomes(house: House) -> Counter[str]:
     return counts
 
 
+def _messages(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+
+
 def _newest(folder: Path) -> Path | None:
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    files = _messages(folder)
     return files[-1] if files else None
+
+
+def _link(text: Path) -> str:
+    return next((word for word in text.read_text("utf-8").split() if "/join#c=" in word), "")
+
+
+def _person(house: House, reference: str) -> Demographics:
+    """The person whom the message of that reference went to; unsealed, for a demo has nobody to protect."""
+    with house.database.read() as connection:
+        record_id = connection.scalar(select(outbox.c.record_id).where(outbox.c.reference == reference))
+        return house.records.load(connection, [int(record_id or 0)])[int(record_id or 0)].record.demographics
+
+
+def _born(person: Demographics) -> date:
+    born = person.birth.full if person.birth is not None else None
+    if born is None:
+        raise DemoFellShort("somebody was invited without a full date of birth")
+    return born
+
+
+def _free_port() -> int:
+    """A port that is free just now: links carry it, so it must be known before the daemon starts."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
 
 
 def _mail_text(path: Path) -> str:

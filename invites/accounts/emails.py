@@ -32,7 +32,7 @@ def mailable(typed: str) -> str | None:
     if len(typed) > LONGEST:
         return None
     try:
-        found = validate_email(typed, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+        found = validate_email(typed, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError:
         return None
     return found.ascii_email

@@ -18,6 +18,7 @@ import click
 import pytest
 from prometheus_client import CollectorRegistry
 
+import invites.accounts.tables  # noqa: F401 (puts its tables on the metadata)
 import web.ops.tables  # noqa: F401 (puts its tables on the metadata)
 from daemon.cli import doorstep
 from daemon.log_keys import LOG_KEYS

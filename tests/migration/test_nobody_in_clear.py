@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 from sqlalchemy import Column, LargeBinary
 
+import invites.accounts.tables
 import invites.tables  # noqa: F401 (puts its tables on the metadata)
 import web.ops.tables  # noqa: F401 (likewise)
 from patient_records.tables import metadata
