@@ -5,7 +5,7 @@ BIN    := .venv/bin
 LOCKS  := requirements/run.txt requirements/test.txt
 JOBS   ?= auto
 
-.PHONY: demo test lint types contracts unit campaign bench lock clean
+.PHONY: demo test lint types contracts unit interop campaign bench lock clean
 
 demo: .venv/run.stamp
 	$(BIN)/doorstep demo $(DEMO)
@@ -22,11 +22,24 @@ types: .venv/test.stamp
 contracts: .venv/test.stamp
 	$(BIN)/lint-imports
 
-unit: .venv/test.stamp
+unit: .venv/test.stamp interop
 	$(BIN)/pytest -n $(JOBS) $(PYTEST)
 
+# The npm client of tests/interop, where there is node; where there is none, a loud line and no failure.
+interop: .venv/python.stamp
+	@if ! command -v npm >/dev/null || ! command -v node >/dev/null; then \
+	    echo "!!! NO NODE OR NPM HERE: the npm client of tests/interop is not tested" >&2; \
+	elif ! cmp -s tests/interop/node/client.mjs .venv/interop/client.mjs || ! cmp -s tests/interop/node/package-lock.json .venv/interop/package-lock.json; then \
+	    rm -rf .venv/interop && mkdir -p .venv/interop && cp tests/interop/node/package.json tests/interop/node/package-lock.json .venv/interop/ && \
+	    if (cd .venv/interop && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >npm.log 2>&1); then \
+	        cp tests/interop/node/client.mjs .venv/interop/; \
+	    else \
+	        echo "!!! NPM COULD NOT INSTALL ITS CLIENT (.venv/interop/npm.log): the npm client of tests/interop is not tested" >&2; rm -rf .venv/interop/node_modules; \
+	    fi; \
+	fi
+
 # Long: many seeds, many kills, hours if you let it. Not part of `make test`.
-campaign: .venv/test.stamp
+campaign: .venv/test.stamp interop
 	DOORSTEP_CAMPAIGN=1 $(BIN)/pytest -n $(JOBS) $(PYTEST)
 
 bench: .venv/test.stamp

@@ -1,0 +1,132 @@
+"""``doorstep acceptance``."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from daemon.commands.shared_options import on_a_terminal
+
+if TYPE_CHECKING:
+    from daemon.acceptance.case import Verdict
+
+
+@click.command("acceptance", epilog="Example: doorstep acceptance 127.0.0.1:2575 --strict")
+@click.argument("target", metavar="HOST:PORT")
+@click.option("--case", "cases", multiple=True, help="Play this case only; may be given again.")
+@click.option("--strict", is_flag=True, help="Status 1 for doorstep's promises, too, not only for what everybody must.")
+@click.option("--sender", default="ACCEPTANCE/DOORSTEP", show_default=True, help="MSH-3/MSH-4.")
+@click.option("--receiver", default="LISTENER/HOSPITAL", show_default=True, help="MSH-5/MSH-6.")
+@click.option("--authority", default="ACCEPTANCE", show_default=True, help="Who assigns the patients' numbers (CX.4).")
+@click.option("--processing-id", default="T", show_default=True, help="MSH-11.")
+@click.option("--hl7-version", default="2.5", show_default=True, help="MSH-12 where a case has no other.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
+@click.option(
+    "--quiet-after",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.5,
+    show_default=True,
+    help="Seconds without an answer that count as silence.",
+)
+@click.option("--tls", is_flag=True, help="Speak TLS (1.2 up), with the system's authorities unless --tls-ca.")
+@click.option("--tls-ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust this authority.")
+@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Our certificate (PEM).")
+@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Our private key (PEM).")
+@click.option("--tls-insecure", is_flag=True, help="Check nothing: for a laboratory only.")
+@click.option("--json", "as_document", is_flag=True, help="Print the verdicts as JSON.")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    target: str,
+    cases: tuple[str, ...],
+    strict: bool,
+    sender: str,
+    receiver: str,
+    authority: str,
+    processing_id: str,
+    hl7_version: str,
+    timeout: float,
+    quiet_after: float,
+    tls: bool,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_insecure: bool,
+    as_document: bool,
+) -> None:
+    """Play nasty cases against any MLLP listener, and print what was expected and what was got.
+
+    It sends invented people (ZZTEST-ACCEPTANCE): play it against a test system. A "must" is what HL7 and TCP ask of
+    every listener, a "promise" what doorstep adds. Status 1 when a must is not met, or no connection can be had.
+    """
+    from daemon.acceptance.kit import CASES, accepted, play  # noqa: PLC0415 (not for --help)
+    from daemon.acceptance.messages import Speaker  # noqa: PLC0415
+    from daemon.acceptance.peer import Target  # noqa: PLC0415
+
+    unknown = set(cases) - {case.name for case in CASES}
+    if unknown:
+        known = ", ".join(case.name for case in CASES)
+        raise click.UsageError(f"no case is called {', '.join(sorted(unknown))}; there are {known}")
+    host, port = _address(target)
+    secured = _tls(tls_ca, tls_cert, tls_key, insecure=tls_insecure) if tls or tls_ca or tls_insecure else None
+    speaker = Speaker(sender, receiver, authority, processing_id, hl7_version, run=f"A{int(time.time()):X}", at=_now())
+    verdicts: list[Verdict] = []
+    for verdict in play(
+        Target(host, port, secured, timeout, quiet_after),
+        speaker,
+        cases,
+        before=lambda case: click.echo(f"{case.name} ...\r", nl=False, err=True) if on_a_terminal() else None,
+    ):
+        verdicts.append(verdict)
+        if not as_document:
+            click.echo(_line(verdict))
+    click.echo(_document(verdicts) if as_document else _sentence(verdicts))
+    context.exit(0 if accepted(verdicts, strict=strict) else 1)
+
+
+def _now() -> str:
+    return time.strftime("%Y%m%d%H%M%S+0000", time.gmtime())
+
+
+def _address(target: str) -> tuple[str, int]:
+    host, _, port = target.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+        raise click.UsageError(f"the listener is named as HOST:PORT, such as 127.0.0.1:2575, not {target}")
+    return host.strip("[]"), int(port)
+
+
+def _tls(ca: Path | None, certificate: Path | None, key: Path | None, *, insecure: bool) -> ssl.SSLContext:
+    from hl7_listener.client import tls_context  # noqa: PLC0415
+
+    try:
+        return tls_context(ca, certificate, key, insecure=insecure)
+    except (OSError, ssl.SSLError) as error:
+        raise click.ClickException(f"the TLS files cannot be used ({type(error).__name__}): check --tls-*") from None
+
+
+def _line(verdict: Verdict) -> str:
+    sign = "ok  " if verdict.passed else "MISS" if verdict.level == "promise" else "FAIL"
+    line = f"{sign} {verdict.level:<7} {verdict.name:<18} expected {verdict.expected}; got {verdict.got}"
+    return line if verdict.passed else f"{line}\n{'':32}{verdict.reason}"
+
+
+def _sentence(verdicts: list[Verdict]) -> str:
+    counts = {
+        level: (sum(one.passed for one in verdicts if one.level == level), sum(one.level == level for one in verdicts))
+        for level in ("must", "promise")
+    }
+    return (
+        f"{counts['must'][0]} of {counts['must'][1]} musts met, "
+        f"{counts['promise'][0]} of {counts['promise'][1]} of doorstep's promises kept"
+    )
+
+
+def _document(verdicts: list[Verdict]) -> str:
+    import msgspec  # noqa: PLC0415
+
+    return msgspec.json.format(msgspec.json.encode(verdicts), indent=2).decode()

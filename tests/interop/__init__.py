@@ -1,0 +1,1 @@
+"""Clients and listeners that are not ours, on the other end of the wire."""
