@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--receiver", default="LISTENER/HOSPITAL", show_default=True, help="MSH-5/MSH-6.")
 @click.option("--authority", default="ACCEPTANCE", show_default=True, help="Who assigns the patients' numbers (CX.4).")
 @click.option("--processing-id", default="T", show_default=True, help="MSH-11.")
-@click.option("--hl7-version", default="2.5", show_default=True, help="MSH-12 where a case has no other.")
+@click.option("--message-version", default="2.5", show_default=True, help="MSH-12 where a case has no other.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
 @click.option(
     "--quiet-after",
@@ -49,7 +49,7 @@ def command(
     receiver: str,
     authority: str,
     processing_id: str,
-    hl7_version: str,
+    message_version: str,
     timeout: float,
     quiet_after: float,
     tls: bool,
@@ -74,7 +74,9 @@ def command(
         raise click.UsageError(f"no case is called {', '.join(sorted(unknown))}; there are {known}")
     host, port = _address(target)
     secured = _tls(tls_ca, tls_cert, tls_key, insecure=tls_insecure) if tls or tls_ca or tls_insecure else None
-    speaker = Speaker(sender, receiver, authority, processing_id, hl7_version, run=f"A{int(time.time()):X}", at=_now())
+    speaker = Speaker(
+        sender, receiver, authority, processing_id, message_version, run=f"A{int(time.time()):X}", at=_now()
+    )
     verdicts: list[Verdict] = []
     for verdict in play(
         Target(host, port, secured, timeout, quiet_after),

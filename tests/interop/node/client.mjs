@@ -15,7 +15,8 @@ function converse (messages) {
     const answers = []
     const late = setTimeout(() => reject(new Error('an answer is missing')), 60_000)
     const outbound = new Client(options).createOutbound({ port: job.port, waitAck: true }, async (response) => {
-      const message = response.getMessage()
+      // Its parser takes CR for what divides segments; in HL7 each segment, the last one too, ends in it (2.5.1, 2.5.2).
+      const message = new Message({ text: response.getMessage().toString().replace(/\r$/, '') })
       answers.push([message.get('MSA.1').toString(), message.get('MSA.2').toString()])
       if (answers.length < messages.length) {
         await outbound.sendMessage(new Message({ text: messages[answers.length] }))
