@@ -54,6 +54,7 @@ def hire(settings: Settings, now: Callable[[], datetime]) -> Carriers:
         sender=sender,
         message_domain=domain,
         wording=own_templates(settings),
+        large_print=settings.delivery.letter.large_print,
         languages={organisation.code: organisation.language for organisation in settings.all_organisations},
     )
     maker = _Maker(settings, now)

@@ -35,7 +35,7 @@ def letter_lane(delivery: Delivery, channel: Channel, spool: Provider, now: Call
     folder = letter.dropfolder.folder if dropped else delivery.spool.folder / "letter"
     drop = DropFolder(folder, now, remember=delivery.give_up_after + _LATE, progress=_tell)
     merged = dropped and letter.dropfolder.content == "manifest"
-    return Lane(LettersAsFields() if merged else channel, drop, drop.close_batch)
+    return Lane(LettersAsFields(large_print=letter.large_print) if merged else channel, drop, drop.close_batch)
 
 
 def _tell(gathered: int) -> None:

@@ -53,7 +53,8 @@ def _size(trial: Trial) -> str:
     if trial.channel == EMAIL:
         return f"subject: {trial.subject}"
     if trial.channel == LETTER:
-        return f"{trial.pages} page{'s' if trial.pages > 1 else ''}: {', '.join(trial.picture)}"
+        large = "large print, " if trial.large_print else ""
+        return f"{large}{trial.pages} page{'s' if trial.pages > 1 else ''}: {', '.join(trial.picture)}"
     return ""
 
 

@@ -15,6 +15,7 @@ from daemon.settings.value_types import (
     Duration,
     FilePath,
     FilePathOrNone,
+    Flag,
     Host,
     MailAddressOrNone,
     SecretText,
@@ -85,6 +86,8 @@ class Letter(Section):
     """Who carries letters."""
     batch: Batch = "immediate"
     """When letters are handed over: as they come, or ``daily HH:MM`` in the organisation's zone."""
+    large_print: Flag = False
+    """Whether every letter is in 16 points and larger, on two pages."""
     dropfolder: DropFolder = DropFolder()
 
     @property

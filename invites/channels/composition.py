@@ -22,15 +22,21 @@ def build(
     message_domain: str = "",
     wording: Mapping[str, str] = _NONE,
     languages: Mapping[str, str] = _NONE,
+    large_print: bool = False,
 ) -> dict[str, Channel]:
     """Give every channel by its kind.
 
     ``sender`` is who emails come from ("Name <address>"; default: the hospital, noreply at ``message_domain``),
     ``message_domain`` the right hand of Message-ID (default: the organisation's code below ``doorstep.invalid``).
     ``wording`` holds a hospital's own templates by name (``en/invitation/sms.txt``), in the place of those that ship;
-    ``languages`` says by an organisation's code in which language it writes to those who prefer none.
+    ``languages`` says by an organisation's code in which language it writes to those who prefer none;
+    ``large_print`` has every letter in 16 points and larger.
     Raises :class:`invites.wording.errors.WordingError` for a template that is no template, ValueError for a sender that
     is no address.
     """
     words = Wording(with_overrides(wording), languages)
-    return {SMS: Sms(words), EMAIL: Email(words, sender, message_domain), LETTER: Letter(words)}
+    return {
+        SMS: Sms(words),
+        EMAIL: Email(words, sender, message_domain),
+        LETTER: Letter(words, large_print=large_print),
+    }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from invites.channels.channel import LETTER, InvitationText, Refused, Request
+from invites.channels.letter_check import address_fault, letter_fault
 from invites.recipient import Recipient, full_name, obstacle, reachable
 from invites.wording.letter_text import Title, read_blocks
 from invites.wording.phrases import in_groups, in_words
@@ -42,19 +43,31 @@ class Letter:
 
     kind = LETTER
 
-    def __init__(self, wording: Wording) -> None:
+    def __init__(self, wording: Wording, *, large_print: bool = False) -> None:
+        """Print in 16 points and larger with ``large_print``: two pages in the place of one."""
         self._wording = wording
+        self._large = large_print
         self._press = Press()
 
     def render(self, text: InvitationText) -> Request | Refused:
-        """Render the letter; refused without a postal address or a name, or when it cannot be printed."""
+        """Render the letter.
+
+        Refused without a postal address or a name, when it cannot be printed, and for whatever else a print house would
+        send it back (:mod:`invites.channels.letter_check`).
+        """
         recipient = reachable(text.demographics, LETTER, text.to)
         if recipient is None:
             return Refused(obstacle(text.demographics, LETTER) or UNPRINTABLE)
+        fault = address_fault(recipient.lines)
+        if fault:
+            return Refused(fault)
         pdf = self._press.pdf(
             self._said(text, recipient), qr_code(text.join_link or text.join_page), int(text.issued_at.timestamp())
         )
-        return Refused(UNPRINTABLE) if pdf is None else Request(LETTER, text.reference, recipient.to, pdf)
+        if pdf is None:
+            return Refused(UNPRINTABLE)
+        fault = letter_fault(pdf)
+        return Refused(fault) if fault else Request(LETTER, text.reference, recipient.to, pdf)
 
     def pictures(self, text: InvitationText) -> list[bytes]:
         """Give the letter's pages as PNG, for people who look at the wording; none where it cannot be set."""
@@ -85,6 +98,8 @@ class Letter:
                 "hospital": hospital,
                 "contact": contact,
                 "reference": text.reference,
+                "date": in_words(text.issued_at.date(), language),
+                "large": self._large,
                 "address": recipient.lines,
                 "codes": [half for half in (code, token) if half],
                 "blocks": blocks,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from invites.channels.batch_manifest import LetterFields, encode_fields
 from invites.channels.channel import LETTER, InvitationText, Refused, Request
+from invites.channels.letter_check import address_fault
 from invites.recipient import full_name, obstacle, reachable
 from invites.wording.phrases import in_groups, in_words
 
@@ -16,17 +17,22 @@ class LettersAsFields:
 
     kind = LETTER
 
+    def __init__(self, *, large_print: bool = False) -> None:
+        """``large_print`` is told to the mail house with each letter."""
+        self._large = large_print
+
     def render(self, text: InvitationText) -> Request | Refused:
-        """Give the fields; refused without a postal address or a name."""
-        recipient = reachable(text.demographics, LETTER)
-        if recipient is None:
-            return Refused(obstacle(text.demographics, LETTER) or "no_postal_address")
+        """Give the fields; refused for every address that a printed letter is refused for."""
+        recipient = reachable(text.demographics, LETTER, text.to)
+        fault = address_fault(recipient.lines) if recipient else obstacle(text.demographics, LETTER)
+        if recipient is None or fault:
+            return Refused(fault or "no_postal_address")
         language = text.language or "en"
         fields = LetterFields(
             address=recipient.lines,
             name=full_name(text.demographics.name),
             language=language,
-            large_print=False,
+            large_print=self._large,
             hospital=text.organisation.name,
             contact=text.organisation.contact,
             invitation_code=in_groups(text.code),

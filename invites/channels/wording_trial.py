@@ -62,6 +62,7 @@ class Trial(Struct, frozen=True, omit_defaults=True):
     subject: str = ""
     pages: int = 0
     picture: tuple[str, ...] = ()
+    large_print: bool = False
 
 
 class Trials(Struct):
@@ -100,7 +101,8 @@ class WordingTrial:
     def __init__(self, wording: Wording, public_url: str) -> None:
         self._wording = wording
         self._public_url = public_url
-        self._sms, self._email, self._letter = Sms(wording), Email(wording), Letter(wording)
+        self._sms, self._email = Sms(wording), Email(wording)
+        self._letters = {"": Letter(wording), "-large": Letter(wording, large_print=True)}
 
     def run(
         self,
@@ -183,15 +185,18 @@ class WordingTrial:
         name: str,
         picture: KeepPictures | None,
     ) -> Iterator[Remark]:
-        yield from _lacking(name, text, self._letter.words(text), link=False)
-        if picture is None:
-            return
-        request = self._letter.render(text)
-        if isinstance(request, Refused):
-            yield Remark(name, f"makes a letter that no print house takes ({request.code})", _SHORTEN)
-        pages = self._letter.pictures(text)
-        kept = picture(f"{text.organisation.code}-{text.language}-{text.purpose}", pages)
-        said.trials.append(msgspec.structs.replace(trial, pages=len(pages), picture=kept))
+        yield from _lacking(name, text, self._letters[""].words(text), link=False)
+        for kind, letter in self._letters.items() if picture else ():
+            request = letter.render(text)
+            if isinstance(request, Refused):
+                size = "in large print " if kind else ""
+                yield Remark(name, f"makes a letter that {size}no print house takes ({request.code})", _SHORTEN)
+            pages = letter.pictures(text)
+            if picture is not None:
+                kept = picture(f"{text.organisation.code}-{text.language}-{text.purpose}{kind}", pages)
+                said.trials.append(
+                    msgspec.structs.replace(trial, pages=len(pages), picture=kept, large_print=bool(kind))
+                )
 
 
 _CORRECT: Final = "Correct the template"

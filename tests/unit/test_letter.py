@@ -62,7 +62,9 @@ def test_it_says_all_that_is_needed_on_one_a4_page() -> None:
         assert part in said, part
 
 
-def test_a_long_hospital_and_seven_lines_still_make_one_page() -> None:
+@pytest.mark.parametrize("language", ["en", "cy"])
+@pytest.mark.parametrize("purpose", ["invitation", "pair_code", "pair_token"])
+def test_a_long_hospital_and_seven_lines_still_make_one_page(language: str, purpose: str) -> None:
     person = patient(
         names=(PersonName("Featherstonehaugh", "Maximilian", prefix="Professor"),),
         addresses=(
@@ -70,7 +72,8 @@ def test_a_long_hospital_and_seven_lines_still_make_one_page() -> None:
         ),
     )
     hospital = "St Bartholomew’s and the Royal Infirmary NHS Foundation Trust"
-    text = invitation(person, hospital=hospital, url="https://records.royal-infirmary.nhs.uk")
+    url = "https://records.royal-infirmary.nhs.uk"
+    text = invitation(person, hospital=hospital, url=url, language=language, purpose=purpose)
     assert len(printed(text).pages) == 1
 
 
@@ -145,6 +148,60 @@ def test_a_name_that_is_markup_is_printed_as_it_is_written(family: str) -> None:
 
 def test_a_hospital_that_is_markup_is_text_too() -> None:
     assert "A #b] $c$ \\d" in words(printed(invitation(hospital="A #b] $c$ \\d")))
+
+
+def large(text: InvitationText) -> pypdf.PdfReader:
+    return printed(text, Letter(Wording(shipped_templates()), large_print=True))
+
+
+@pytest.mark.parametrize("language", ["en", "cy"])
+def test_large_print_has_nothing_below_16_points_but_the_envelope(language: str) -> None:
+    pdf = large(invitation(language=language))
+    assert len(pdf.pages) == 2
+    sizes: dict[str, float] = {}
+
+    def visit(text: str, _matrix: list[float], _position: list[float], _font: Any, size: float) -> None:
+        if text.strip():
+            sizes[text.strip()] = min(size, sizes.get(text.strip(), size))
+
+    for page in pdf.pages:
+        page.extract_text(visitor_text=visit)
+    envelope = {"Ms Amara Okafor", "Flat 3", "12 Rosemount Terrace", "Leeds", "West Yorkshire", "LS1 4AP"}
+    assert {text for text, size in sizes.items() if size < 16} == envelope
+
+
+def test_large_print_says_the_same_on_numbered_pages_and_no_date_of_birth() -> None:
+    plain, big = words(printed(invitation())), words(large(invitation()))
+    assert set(plain.split()) - set(big.split()) == {"ref-1"}
+    assert "1 / 2" in big
+    assert "2 / 2" in big
+    assert "1984" not in big + str(large(invitation()).metadata)
+
+
+@pytest.mark.parametrize("large_print", [False, True])
+def test_a_welsh_letter_is_welsh_and_says_so(large_print: bool) -> None:  # noqa: FBT001
+    letter = Letter(Wording(shipped_templates()), large_print=large_print)
+    pdf = printed(invitation(language="cy"), letter)
+    root: Any = pdf.trailer["/Root"]
+    assert root["/Lang"] == "cy"
+    for part in ("Annwyl Ms Amara Okafor,", "22 Rhagfyr 2026", "Cod gwahoddiad", "22 Tachwedd 2026"):
+        assert part in words(pdf), part
+
+
+def test_it_bears_the_day_on_which_it_was_made() -> None:
+    assert "22 November 2026" in words(printed(invitation()))
+
+
+def test_an_address_that_no_machine_sorts_is_refused_by_its_own_code() -> None:
+    nowhere = Address(("1 Long Lane",), "Leeds", "", "", "", "H")
+    assert LETTER.render(invitation(patient(addresses=(nowhere,)))) == Refused("address_without_postcode")
+    abroad = Address(("1 rue Longue",), "Paris", "", "75001", "FRANCE", "H")
+    assert isinstance(LETTER.render(invitation(patient(addresses=(abroad,)))), Request)
+
+
+def test_a_wording_too_long_for_two_sheets_is_refused() -> None:
+    letter = Letter(Wording(with_overrides({"en/invitation/letter.txt": "# Long\n\n" + "word " * 9000})))
+    assert letter.render(invitation()) == Refused("letter_too_long")
 
 
 def test_a_script_without_a_font_is_refused_rather_than_printed_blank() -> None:
