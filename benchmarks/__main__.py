@@ -17,6 +17,7 @@ from benchmarks import (
     find_eligible,
     fsync_rate,
     issue_invitations,
+    letter_batch,
     reading,
     single,
     start,
@@ -35,6 +36,7 @@ BENCHMARKS: Final[dict[str, Callable[[Workbench], Table]]] = {
     "issue_invitations": issue_invitations.run,
     "find_eligible": find_eligible.run,
     "dispatch": dispatch.run,
+    "letter_batch": letter_batch.run,
 }
 
 _WIDTH: Final = 210

@@ -15,8 +15,8 @@ class Scale(Struct, frozen=True):
     hold people already, none unless asked for. ``fsync_seconds`` is for each group size.
 
     Others: ``people`` are invited; ``rows`` stand in the eligibility table, ``repeats`` look-ups are timed; ``sms``,
-    ``emails`` and ``letters`` are dispatched; ``start_records`` lie in the database of a start, ``starts`` are timed;
-    ``readings`` messages are read.
+    ``emails`` and ``letters`` are dispatched; ``batch_of_letters`` go to a print house at once; ``start_records`` lie
+    in the database of a start, ``starts`` are timed; ``readings`` messages are read.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Scale(Struct, frozen=True):
     sms: int
     emails: int
     letters: int
+    batch_of_letters: int
     start_records: int
     starts: int
     rest: float
@@ -53,6 +54,7 @@ FULL: Final = Scale(
     sms=10_000,
     emails=2_000,
     letters=500,
+    batch_of_letters=20_000,
     start_records=100_000,
     starts=7,
     rest=5.0,
@@ -73,6 +75,7 @@ QUICK: Final = Scale(
     sms=1_000,
     emails=200,
     letters=50,
+    batch_of_letters=1_000,
     start_records=5_000,
     starts=3,
     rest=2.0,
@@ -93,6 +96,7 @@ TINY: Final = Scale(
     sms=5,
     emails=2,
     letters=1,
+    batch_of_letters=2,
     start_records=20,
     starts=1,
     rest=0.0,

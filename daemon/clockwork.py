@@ -8,11 +8,13 @@ from typing import Final
 import structlog
 
 from daemon.audit_sealing import SealReport
-from daemon.bootstrap import House
+from daemon.bootstrap import House, utc_now
+from daemon.letter_delivery import return_files
 from daemon.metrics import Metrics
 from invites.assembly import DISPATCH
 from invites.dispatch import DispatchReport
 from invites.issue import IssueReport
+from invites.return_files import ReturnsReport
 from invites.schedule import Job, Schedule
 from invites.sweep import SweepReport
 from patient_records.errors import StorageConflict, StorageUnavailable
@@ -20,11 +22,17 @@ from patient_records.errors import StorageConflict, StorageUnavailable
 _SEAL_EVERY: Final = timedelta(seconds=5)
 """How long an entry of the audit trail may stay unsealed: until then nothing shows that it was taken away."""
 
+_RETURNS_EVERY: Final = timedelta(seconds=30)
+"""How long a print house's return file may lie unread."""
+
 
 def schedule(house: House) -> Schedule:
-    """The clock with the jobs of ``invites`` (issue, a dispatch for each lane, the sweep), and the trail's sealing."""
+    """The clock with the jobs of ``invites`` (issue, a lane each, the sweep), the trail's sealing, and return files."""
     keeper = _Keeper(house.metrics)
     jobs = [*house.invites.jobs(house.settings.invitations.every), Job("audit_seal", _SEAL_EVERY, house.audit_sealing)]
+    returns = return_files(house.settings, house.invites.receipts.take, utc_now)
+    if returns is not None:
+        jobs.append(Job("returns", _RETURNS_EVERY, returns.run))
     clock = Schedule(jobs, on_report=keeper.report, on_error=keeper.error)
     keeper.lanes = tuple(job.name for job in jobs if job.name.startswith(DISPATCH))
     keeper.clock = clock
@@ -49,6 +57,11 @@ class _Keeper:
             self._sealed(report)
         elif isinstance(report, SweepReport) and (report.lapsed or report.entries or report.pairs):
             self._log.info("swept", count=report.lapsed + report.entries + report.pairs)
+
+        elif isinstance(report, ReturnsReport) and report.files:
+            self._log.info("return_files_read", count=report.receipts)
+            if report.faults or report.unmatched:
+                self._log.warning("return_lines_not_used", count=report.faults + report.unmatched)
 
     def error(self, job: str, error: Exception) -> None:
         name = job.replace(":", "_")

@@ -7,17 +7,25 @@ below its own folder of letters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import structlog
 
-from daemon.settings import Delivery
+from daemon.settings import Delivery, Settings
 from invites.channels.channel import Channel, Provider
 from invites.channels.drop_folder import DropFolder
 from invites.channels.letter_fields import LettersAsFields
 from invites.options import Lane
+from invites.receipt import Receipt
+from invites.receipts import ReceiptReport
+from invites.return_files import ReturnFiles
+
+RETURNS: Final = "returns"
+"""The folder of return files, beside that of batches."""
 
 _PROGRESS: Final = 1000
 """Letters between two lines of the log while a batch is gathered."""
@@ -31,11 +39,26 @@ def letter_lane(delivery: Delivery, channel: Channel, spool: Provider, now: Call
     letter = delivery.letter
     if letter.provider != "dropfolder" and letter.daily_at is None:
         return Lane(channel, spool)
-    dropped = letter.provider == "dropfolder"
-    folder = letter.dropfolder.folder if dropped else delivery.spool.folder / "letter"
+    folder, dropped = _folder(delivery), letter.provider == "dropfolder"
     drop = DropFolder(folder, now, remember=delivery.give_up_after + _LATE, progress=_tell)
     merged = dropped and letter.dropfolder.content == "manifest"
     return Lane(LettersAsFields(large_print=letter.large_print) if merged else channel, drop, drop.close_batch)
+
+
+def return_files(
+    settings: Settings, take: Callable[[Sequence[Receipt]], ReceiptReport], now: Callable[[], datetime]
+) -> ReturnFiles | None:
+    """Make the reader of the print house's return files; None where letters go out in no batches. Raises OSError."""
+    delivery = settings.delivery
+    if delivery.letter.provider != "dropfolder" and delivery.letter.daily_at is None:
+        return None
+    zone = ZoneInfo(settings.organisation.timezone)
+    return ReturnFiles(_folder(delivery) / RETURNS, take, DropFolder.name, zone, now)
+
+
+def _folder(delivery: Delivery) -> Path:
+    dropped = delivery.letter.provider == "dropfolder"
+    return delivery.letter.dropfolder.folder if dropped else delivery.spool.folder / "letter"
 
 
 def _tell(gathered: int) -> None:
