@@ -24,8 +24,10 @@ from daemon.listener_telemetry import ListenerTelemetry
 from daemon.metrics import Metrics
 from daemon.settings import Settings
 from daemon.settings.certificates import tls_options
+from daemon.settings.senders import load_profiles
 from hl7_listener.batch import Stores
 from hl7_listener.options import ListenerOptions
+from hl7_listener.senders import Senders
 from hl7_listener.tls import TlsSide
 from invites.accounts.assembly import Accounts
 from invites.accounts.assembly import assemble as assemble_accounts
@@ -77,7 +79,8 @@ class House(Struct, frozen=True):
 
     def listeners(self) -> tuple[ListenerOptions, ...]:
         """What each configured listener is told."""
-        return tuple(_listener(listener) for listener in self.settings.listeners)
+        profiles = load_profiles(self.settings.senders.folder)
+        return tuple(_listener(one, profiles.of(one.name, one.profile)) for one in self.settings.listeners)
 
     def tls(self) -> dict[str, TlsSide]:
         """What those listeners that speak TLS speak it with, by name. Reads files. Raises TlsFault."""
@@ -151,7 +154,7 @@ def build(settings: Settings) -> House:
     )
 
 
-def _listener(listener: configured.Listener) -> ListenerOptions:
+def _listener(listener: configured.Listener, senders: Senders) -> ListenerOptions:
     return ListenerOptions(
         name=listener.name,
         host=listener.host,
@@ -174,6 +177,7 @@ def _listener(listener: configured.Listener) -> ListenerOptions:
         max_connections=listener.max_connections,
         byte_budget=listener.byte_budget,
         allow=tuple(listener.allow),
+        senders=senders,
     )
 
 

@@ -67,6 +67,8 @@ def interpret(message: Message, listener: ListenerOptions, profile: SenderProfil
         return refusal
     if header.message_code != "ADT":
         return Ignored(f"{header.message_code} is stored, not applied")
+    if profile.events and header.trigger not in profile.events:
+        return Ignored("this event is not taken from this sender")
     if header.trigger in ELSEWHERE:
         return Ignored("accounts and visits are stored, not applied")
     return _person(message, listener, profile, received_at)

@@ -27,7 +27,6 @@ from hl7_listener.intake import Intake
 from hl7_listener.interpreter import Interpreter
 from hl7_listener.not_stored import not_stored
 from hl7_listener.options import ListenerOptions
-from hl7_listener.sender_profile import SenderProfile
 from hl7_listener.telemetry import Telemetry
 
 MOST_UNANSWERED: Final = 128
@@ -50,7 +49,6 @@ class Connection(asyncio.Protocol):
         self,
         *,
         listener: ListenerOptions,
-        profile: SenderProfile,
         ingest: Ingest,
         budget: ByteBudget,
         telemetry: Telemetry,
@@ -58,7 +56,7 @@ class Connection(asyncio.Protocol):
         on_lost: Callable[[Connection], None],
     ) -> None:
         self._listener = listener
-        self._interpreter = Interpreter(listener, profile, telemetry)
+        self._interpreter = Interpreter(listener, telemetry)
         self._ingest = ingest
         self._budget = budget
         self._telemetry = telemetry

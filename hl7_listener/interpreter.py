@@ -20,6 +20,7 @@ from hl7_listener.header import Header
 from hl7_listener.message import Message, read
 from hl7_listener.options import ListenerOptions
 from hl7_listener.sender_profile import SenderProfile
+from hl7_listener.senders import PLAIN
 from hl7_listener.telemetry import Telemetry
 
 _HEAD = 4096
@@ -44,10 +45,10 @@ _BATCH_REFUSED = {
 class Interpreter:
     """Makes the arrivals of one connection."""
 
-    def __init__(self, listener: ListenerOptions, profile: SenderProfile, telemetry: Telemetry) -> None:
+    def __init__(self, listener: ListenerOptions, telemetry: Telemetry) -> None:
         self._listener = listener
-        self._profile = profile
         self._telemetry = telemetry
+        self._towards: tuple[SenderProfile, ListenerOptions] = (PLAIN, listener)
 
     def arrivals(self, events: Sequence[Event], now: datetime, source: Answerable) -> list[Arrival]:
         """Make the arrivals of frames and pieces of junk, in their order: one each, or as many as a batch has."""
@@ -91,20 +92,33 @@ class Interpreter:
         listener = self._listener
         try:
             message = read(frame.payload, charset=listener.charset, default_charset=listener.default_charset)
+            profile = listener.senders.profile(message.header.sending_application, message.header.sending_facility)
+            if profile is not PLAIN:
+                listener = self._options(profile)
+                if (profile.charset, profile.default_charset) != (None, None):
+                    message = read(frame.payload, charset=listener.charset, default_charset=listener.default_charset)
         except Unreadable as error:
             refused = Refused(AckCode.AR, f"unreadable: {error.code}")
             return Arrival(listener, now, frame.offset, frame.payload, error.header, refused, source)
         except Exception as error:  # noqa: BLE001 (as below)
             self._telemetry.internal_error(error)
             return Arrival(listener, now, frame.offset, frame.payload, Header(), INTERNAL_ERROR, source)
-        meaning = self._meaning(message, now)
+        meaning = self._meaning(message, listener, profile, now)
         guessed = message.charset_guessed
         return Arrival(listener, now, frame.offset, frame.payload, message.header, meaning, source, guessed)
 
-    def _meaning(self, message: Message, now: datetime) -> Meaning:
+    def _options(self, profile: SenderProfile) -> ListenerOptions:
+        """The listener's options towards that sender; most connections have one sender."""
+        known, options = self._towards
+        if known is not profile:
+            options = self._listener.towards(profile)
+            self._towards = (profile, options)
+        return options
+
+    def _meaning(self, message: Message, listener: ListenerOptions, profile: SenderProfile, now: datetime) -> Meaning:
         """Say what the message means; one that we fail over is kept for a person, and those behind it go on."""
         try:
-            return interpret(message, self._listener, self._profile, now)
+            return interpret(message, listener, profile, now)
         except Exception as error:  # noqa: BLE001 (a fault of ours in one message must not stop the feed)
             self._telemetry.internal_error(error)
             return INTERNAL_ERROR

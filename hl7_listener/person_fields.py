@@ -11,10 +11,17 @@ from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hl7_listener.message import NULL, Message, Segment
 from hl7_listener.options import ListenerOptions
-from hl7_listener.sender_profile import ReadIdentifier, SenderProfile, read_identifier
+from hl7_listener.sender_profile import (
+    DEATH_DATE_MEANS_NOTHING,
+    NULL_SAYS_NOTHING,
+    ReadIdentifier,
+    SenderProfile,
+    read_identifier,
+)
 from hl7_listener.telecom import MOST_REPETITIONS, contact_points
 from hl7_listener.timestamps import instant_of
 from patient_records.model import Address, BirthDate, ContactPoint, Identifier, PersonName
@@ -32,6 +39,7 @@ _LONGEST_KIND: Final = 200
 _WHOLE_DATE: Final = 8
 _YEARS_OF_DEATH: Final = range(1850, 2200)
 """What lies outside is filling: 0001, 9999."""
+_DEAD: Final = frozenset({"Y", "YES", "1"})
 
 Beside: TypeAlias = Callable[[str], Segment | None]
 """Gives the segment of that id that belongs to the person: the message's first, or that of its PATIENT group."""
@@ -65,7 +73,7 @@ def person_update(
     header, listener = message.header, reading.listener
     look = beside or message.segment
     pd1 = look("PD1")
-    return PatientUpdate(
+    update = PatientUpdate(
         event=header.trigger,
         event_at=reading.event_at,
         sender=f"{header.sending_application}/{header.sending_facility}",
@@ -78,13 +86,20 @@ def person_update(
         home=_telecom(message, pid, 13, listener.region, findings),
         work=_telecom(message, pid, 14, listener.region, findings),
         language=_said(pid, 15),
-        death=_death(pid, listener.timezone, findings),
+        death=_death(pid, listener.timezone, findings, reading.profile.quirks),
         publicity=_flag(pd1, 11),
         protection=_flag(pd1, 12),
         vip=_flag(look("PV1"), 16),
         number_status=status or text_of(pid, 32),
         findings=tuple(dict.fromkeys(findings)),
     )
+    return _without_nulls(update) if NULL_SAYS_NOTHING in reading.profile.quirks else update
+
+
+def _without_nulls(update: PatientUpdate) -> PatientUpdate:
+    """Take every erasure for an omission."""
+    erased = [name for name in update.__struct_fields__ if getattr(update, name) is ERASED]
+    return replace(update, **dict.fromkeys(erased, OMITTED))
 
 
 def identifiers(
@@ -95,7 +110,7 @@ def identifiers(
     for field in fields:
         read = [_cx(message, text, profile, organisation) for text in segment.repetitions(field, MOST_IDENTIFIERS)]
         usable = tuple(dict.fromkeys(one.identifier for one in read if one and one.identifier))
-        if any(one and one.identifier is None for one in read):
+        if any(one and one.identifier is None and not one.ignored for one in read):
             findings.append(f"identifier_unusable:{segment.id}-{field}")
         if segment.repetition_count(field) > MOST_IDENTIFIERS:
             findings.append(f"too_many_repetitions:{segment.id}-{field}")
@@ -179,17 +194,21 @@ def _birth(pid: Segment, findings: list[str]) -> Said[BirthDate]:
     return birth
 
 
-def _death(pid: Segment, zone: ZoneInfo, findings: list[str]) -> DeathNews | None:
+def _death(pid: Segment, zone: ZoneInfo, findings: list[str], quirks: frozenset[str]) -> DeathNews | None:
     """PID-30 and PID-29 (SPEC 3.5): ``Y`` or a date is death; ``N`` or ``""`` with no date takes a report back.
 
     A date is a real one, to the year or better: filling (``0``, ``00000000``, ``99991231``) makes nobody dead.
     """
     indicator, on = text_of(pid, 30).upper(), text_of(pid, 29)
+    if quirks:
+        on = "" if DEATH_DATE_MEANS_NOTHING in quirks and indicator not in _DEAD else on
+        if NULL_SAYS_NOTHING in quirks:
+            indicator, on = ("" if text == NULL else text for text in (indicator, on))
     at = instant_of(on, zone)
     dated = at is not None and at.year in _YEARS_OF_DEATH
     if on and on != NULL and not dated:
         findings.append("date_unusable:PID-29")
-    if indicator in {"Y", "YES", "1"} or dated:
+    if indicator in _DEAD or dated:
         return DeathNews(dead=True, on=on if dated else "")
     if indicator in {"N", "NO", "0", NULL} or on == NULL:
         return DeathNews(dead=False)

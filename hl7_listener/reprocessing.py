@@ -24,7 +24,6 @@ from hl7_listener.batch import Batch, Stores
 from hl7_listener.framing import Frame
 from hl7_listener.interpreter import Interpreter
 from hl7_listener.options import ListenerOptions
-from hl7_listener.sender_profile import SenderProfile
 from hl7_listener.telemetry import Telemetry
 from patient_records.errors import KeyFault, StorageConflict, StorageUnavailable
 from patient_records.model import Masked
@@ -98,7 +97,7 @@ class Reprocessing:
 
     def arrival(self, message: Reprocessed) -> Arrival:
         """Read and interpret one message, as of the time when it first came."""
-        interpreter = Interpreter(message.listener, SenderProfile(), self._telemetry)
+        interpreter = Interpreter(message.listener, self._telemetry)
         read = interpreter.arrival(Frame(message.raw, message.offset), message.received_at, self._nobody)
         return replace(read, received_at=self._clock(), replay_of=message.replay_of)
 

@@ -14,7 +14,6 @@ from hl7_listener.guarded_telemetry import GuardedTelemetry
 from hl7_listener.handshake import Handshake
 from hl7_listener.ingest import Ingest
 from hl7_listener.options import ListenerOptions
-from hl7_listener.sender_profile import SenderProfile
 from hl7_listener.telemetry import Telemetry
 from hl7_listener.tls import TlsSide
 
@@ -60,7 +59,6 @@ class Listener:
     def _protocol(self) -> asyncio.Protocol:
         connection = Connection(
             listener=self.options,
-            profile=SenderProfile(),
             ingest=self._ingest,
             budget=self._budget,
             telemetry=self._telemetry,

@@ -45,6 +45,9 @@ class ListenerTls(Section):
     """How long a handshake may take."""
 
 
+ProfileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
+
+
 class Listener(Section):
     """Each of [[listeners]]: one port that an interface engine sends to."""
 
@@ -56,6 +59,8 @@ class Listener(Section):
     """The port; 0 means any free one."""
     organisation: Name = "RX1"
     """The code of the organisation whose patients arrive here; by default [organisation]'s."""
+    profile: ProfileName = ""
+    """The sender profile of those senders whom no profile matches: a file in senders.folder, or one that is shipped."""
     validation: Literal["off", "sample", "report", "enforce"] = "sample"
     """How much conformance is checked: nothing, one message a second and sender, all, or all before the ACK."""
     verify_status: Flag = False

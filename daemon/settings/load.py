@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -21,30 +21,14 @@ from daemon.settings.certificates import unusable_certificates
 from daemon.settings.consistency import contradictions, not_yet
 from daemon.settings.document import BUILT_IN, find, read
 from daemon.settings.environment import ENVIRONMENT, Override, override, read_overrides
-from daemon.settings.faults import ConfigurationFaults, Contradiction, Fault, Wrong
+from daemon.settings.explanation import explained
+from daemon.settings.faults import ConfigurationFaults, Contradiction, Fault
 from daemon.settings.key_names import key_names, nearest_key, section_at
 from daemon.settings.sections import Settings
+from daemon.settings.senders import profile_faults
 from daemon.settings.value_types import Place
 
 Step: TypeAlias = str | int
-
-_PLAIN: Final = MappingProxyType(
-    {
-        "int_type": ("must be a whole number", "Write digits, without quotes"),
-        "bool_type": ("must be true or false", "Write true or false, without quotes"),
-        "string_type": ("must be text", 'Write it in quotes: "..."'),
-        "tuple_type": ("must be a list", "Write [...] for values, and [[...]] above each of several tables"),
-        "model_type": ("must be a table", "Write its name in [brackets] with the keys below it"),
-        "too_short": ("must not be empty", "Name at least one"),
-        "string_too_short": ("is too short", "Write {min_length} characters or more"),
-        "string_too_long": ("is too long", "Write {max_length} characters or fewer"),
-        "string_pattern_mismatch": ("has characters that cannot be in it", "Write what matches {pattern}"),
-        "greater_than_equal": ("is too small", "Choose {ge} or more"),
-        "less_than_equal": ("is too large", "Choose {le} or less"),
-        "literal_error": ("is none of the choices", "Choose {expected}"),
-    }
-)
-"""What pydantic's kinds of error mean to somebody who writes TOML; braces take the error's context."""
 
 
 def load(
@@ -64,6 +48,8 @@ def load(
     place = Place(folder=folder if file is None else file.parent.absolute(), environ=environ)
     settings, found = _validate(override(document, overrides), place, serving=serving)
     faults += [_fault(one, str(file or BUILT_IN), overrides) for one in found]
+    if settings is not None:
+        faults += [replace(one, file=one.file or str(file or BUILT_IN)) for one in profile_faults(settings)]
     if faults or settings is None:
         raise ConfigurationFaults(faults)
     return settings
@@ -128,16 +114,12 @@ def _names(detail: ErrorDetails) -> set[str]:
 
 
 def _explained(detail: ErrorDetails) -> Contradiction:
-    path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+    path, kind = detail["loc"], detail["type"]
     if kind == "extra_forbidden":
         near = nearest_key(path)
         mend = f"Did you mean {near}?" if near else "Remove it, or see the reference configuration for the names"
         return Contradiction(path, "is no setting", mend)
-    error = context.get("error")
-    if isinstance(error, Wrong):
-        return Contradiction(path, error.wrong, error.mend)
-    wrong, mend = _PLAIN.get(kind, ("is not right", detail["msg"]))
-    return Contradiction(path, wrong, mend.format(**context))
+    return Contradiction(path, *explained(detail))
 
 
 def _fault(found: Contradiction, file: str, overrides: Sequence[Override]) -> Fault:

@@ -60,6 +60,13 @@ class Organisation(Section):
     """The language of wording for patients who prefer none."""
 
 
+class Senders(Section):
+    """[senders]: the profiles of those who send."""
+
+    folder: FilePath = Path("senders")
+    """Where sender profiles are (NAME.toml); it need not be there. Absolute once loaded."""
+
+
 class Serve(Section):
     """[serve]: the daemon itself."""
 
@@ -77,6 +84,7 @@ class Settings(Section):
     """More organisations, with the same keys."""
     listeners: Many[Listener] = (Listener(),)
     """One for each port."""
+    senders: Senders = Senders()
     api: Api = Api()
     join: Join = Join()
     serve: Serve = Serve()
