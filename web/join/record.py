@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import phonenumbers
 from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -156,7 +157,7 @@ def shown(person: Demographics) -> Shown:
         sex=person.sex if person.sex in _SEXES else "",
         numbers=[(number.authority, _grouped(number)) for number in person.identifiers],
         address=_lines(person.addresses[0]) if person.addresses else [],
-        phones=[each.value for kind in (model.MOBILE, model.LANDLINE) for each in person.contacts(kind)],
+        phones=[_spaced(each.value) for kind in (model.MOBILE, model.LANDLINE) for each in person.contacts(kind)],
         emails=[each.value for each in person.contacts(model.EMAIL)],
     )
 
@@ -171,6 +172,14 @@ def _grouped(number: model.Identifier) -> str:
     """Write an NHS number as the NHS does: 943 476 5919."""
     value = number.value
     return f"{value[:3]} {value[3:6]} {value[6:]}" if number.national else value
+
+
+def _spaced(number: str) -> str:
+    """Write a telephone number in groups, as people read it (ITU-T E.123)."""
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    except phonenumbers.NumberParseException:
+        return number
 
 
 def _lines(address: Address) -> list[str]:

@@ -9,6 +9,16 @@
     return value.replace(/[^0-9A-Za-z]/g, "").replace(/(.{5})(?=.)/g, "$1 ").toUpperCase();
   }
 
+  /* What was said of what stood there before says nothing of what stands there now. */
+  function forgetProblems() {
+    document.querySelectorAll(".summary, .error").forEach(function (each) { each.remove(); });
+    document.querySelectorAll(".wrong").forEach(function (each) { each.classList.remove("wrong"); });
+    document.querySelectorAll("[aria-invalid]").forEach(function (each) {
+      each.removeAttribute("aria-invalid");
+      if (document.getElementById(each.id + "-hint")) { each.setAttribute("aria-describedby", each.id + "-hint"); }
+    });
+  }
+
   function take() {
     var carried = new URLSearchParams(window.location.hash.slice(1));
     var taken = false;
@@ -23,6 +33,7 @@
       }
     });
     if (taken) {
+      forgetProblems();
       window.history.replaceState(null, "", window.location.pathname + window.location.search);
       document.querySelectorAll("[data-show-when-carried]").forEach(function (each) { each.hidden = false; });
       document.querySelectorAll("[data-hide-when-carried-too]").forEach(function (each) { each.hidden = true; });
