@@ -43,6 +43,7 @@ from daemon.pulse import Pulse
 from daemon.settings import Settings
 from daemon.settings.faces import Api, Join
 from daemon.silence_watch import SilenceWatch
+from daemon.staff_pages import staff_pages
 from hl7_listener.conformance_sampler import ConformanceSampler
 from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
@@ -216,7 +217,7 @@ class Supervisor:
             house.metrics.ingest_backlog.set(ingest.backlog)
             return generate_latest(house.metrics.registry), CONTENT_TYPE_LATEST
 
-        return Starlette(routes=health.routes(check, exposition))
+        return Starlette(routes=[*health.routes(check, exposition), *staff_pages(house)])
 
     async def _probed(self, house: House) -> bool:
         """Whether the database answers in time; however many ask, one question at a time is on its way."""

@@ -86,6 +86,25 @@ def read(connection: Connection, now: datetime) -> VitalSigns:
     )
 
 
+class Flow(Struct, frozen=True):
+    """The part of the signs that has no organisation's own numbers in it."""
+
+    daemons: list[DaemonSigns]
+    messages_per_second_1m: float
+    messages_per_second_5m: float
+    senders: list[SenderSigns]
+
+
+def flow(connection: Connection, now: datetime) -> Flow:
+    """Read only what the daemons do and who was heard."""
+    return Flow(
+        daemons=_daemons(connection, now),
+        messages_per_second_1m=_rate(connection, now, timedelta(minutes=1)),
+        messages_per_second_5m=_rate(connection, now, timedelta(minutes=5)),
+        senders=_senders(connection),
+    )
+
+
 def _rate(connection: Connection, now: datetime, over: timedelta) -> float:
     """Journal ids begin with their time, so that the newest entries are a range of the primary key."""
     since = to_micros(now - over)

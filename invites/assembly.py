@@ -48,6 +48,7 @@ class Invites(Struct, frozen=True):
     lanes: Mapping[str, Dispatch]
     sweep: Sweep
     receipts: Receipts
+    finish: Finish
 
     def jobs(self, invite_every: timedelta) -> list[Job]:
         """Give the jobs of the schedule: issuing, the sweep, and one for each lane."""
@@ -92,4 +93,5 @@ def assemble(
         },
         sweep=Sweep(database, records, onward, options, receipts),
         receipts=receipts,
+        finish=finish,
     )

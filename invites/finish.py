@@ -106,19 +106,23 @@ class Finish:
 
     def _once(self, answers: Sequence[Answer]) -> None:
         with self._database.begin() as connection:
-            now = self._database.now(connection)
-            steps = self._steps(connection, answers, now)
-            people = self._onward.lock(connection, [step.answer.entry for step in steps if step.event in _ENDING])
-            standings = outbox.standings(connection, {answer.entry.id for answer in answers})
-            known = [(step, *standings[step.answer.entry.id]) for step in steps if step.answer.entry.id in standings]
-            counted = [(step, state) for step, state, latest in known if _counts(step, state, latest)]
-            moved = [(step, state) for step, state in counted if not _nothing_learned(step, state)]
-            outbox.move(connection, [step.move(state) for step, state in moved], now)
-            outbox.wait_until(
-                connection, {s.answer.entry.id: s.due_at for s, state in counted if _nothing_learned(s, state)}
-            )
-            outbox.answer(connection, [step.answered for step, _, latest in known if _is_news(step, latest)], now)
-            self._onward.go_on(connection, _undelivered(moved), people, now)
+            self.within(connection, answers)
+
+    def within(self, connection: Connection, answers: Sequence[Answer]) -> None:
+        """Write it down in the caller's transaction, which holds no outbox entry yet: records are locked first."""
+        now = self._database.now(connection)
+        steps = self._steps(connection, answers, now)
+        people = self._onward.lock(connection, [step.answer.entry for step in steps if step.event in _ENDING])
+        standings = outbox.standings(connection, {answer.entry.id for answer in answers})
+        known = [(step, *standings[step.answer.entry.id]) for step in steps if step.answer.entry.id in standings]
+        counted = [(step, state) for step, state, latest in known if _counts(step, state, latest)]
+        moved = [(step, state) for step, state in counted if not _nothing_learned(step, state)]
+        outbox.move(connection, [step.move(state) for step, state in moved], now)
+        outbox.wait_until(
+            connection, {s.answer.entry.id: s.due_at for s, state in counted if _nothing_learned(s, state)}
+        )
+        outbox.answer(connection, [step.answered for step, _, latest in known if _is_news(step, latest)], now)
+        self._onward.go_on(connection, _undelivered(moved), people, now)
 
     def _steps(self, connection: Connection, answers: Sequence[Answer], now: datetime) -> list[_Step]:
         waiting = [a.entry.id for a in answers if isinstance(a.outcome, NotSent | Unknown)]

@@ -35,6 +35,8 @@ class Api(Section):
     """The address to listen on."""
     port: Port = 8080
     """The port; 0 means any free one."""
+    public_url: PublicUrl = "http://127.0.0.1:8080"
+    """What staff's browsers call this port: with https, cookies go over TLS alone."""
 
 
 class Join(Section):

@@ -19,8 +19,9 @@ _FOREVER: Final = "public, max-age=31536000, immutable"
 class Assets:
     """The files of some folders, and those made by the program."""
 
-    def __init__(self, folders: Sequence[Traversable], made: Mapping[str, str]) -> None:
-        """``made`` holds files by name that lie in no folder, such as the theme."""
+    def __init__(self, folders: Sequence[Traversable], made: Mapping[str, str], prefix: str = "") -> None:
+        """``made`` holds files by name that lie in no folder; ``prefix`` is the path below which all are mounted."""
+        self._prefix = prefix
         self._files: dict[str, tuple[bytes, str]] = {}
         self._urls: dict[str, str] = {}
         for folder in folders:
@@ -43,7 +44,7 @@ class Assets:
         if stem and dot + suffix in _TYPES:
             version = hashlib.sha256(content).hexdigest()[:16]
             self._files[f"{version}/{name}"] = (content, _TYPES[dot + suffix])
-            self._urls[name] = f"/assets/{version}/{name}"
+            self._urls[name] = f"{self._prefix}/assets/{version}/{name}"
 
     async def _serve(self, request: Request) -> Response:
         found = self._files.get(f"{request.path_params['version']}/{request.path_params['name']}")

@@ -30,14 +30,22 @@ class LanguageFault(Exception):
 class Languages:
     """All texts of a face."""
 
-    def __init__(self, folders: Sequence[Traversable], default: str = DEFAULT) -> None:
-        """Read the language files of these folders, later ones over earlier ones. Raises :class:`LanguageFault`."""
+    def __init__(
+        self, folders: Sequence[Traversable], default: str = DEFAULT, spoken: Sequence[Traversable] = ()
+    ) -> None:
+        """Read the language files of these folders, later ones over earlier ones. Raises :class:`LanguageFault`.
+
+        Where ``spoken`` names some of the folders, only the languages that have a file there are offered.
+        """
         self.default: Final = default
         self._texts: dict[str, dict[str, str]] = {}
         for folder in folders:
             for code, name, texts in _files(folder):
                 own = self._texts.setdefault(code, {})
                 own.update(_checked(texts, name))
+        if spoken:
+            offered = {code for folder in spoken for code, _, _ in _files(folder)}
+            self._texts = {code: texts for code, texts in self._texts.items() if code in offered}
         if default not in self._texts:
             raise LanguageFault(f"there is no language file {default}{_SUFFIX}")
         self.names: Final = {code: texts.get(OWN_NAME, code) for code, texts in sorted(self._texts.items())}

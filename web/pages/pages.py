@@ -48,20 +48,21 @@ class Pages:
         zone: tzinfo,
         wording: Sequence[Traversable] = (),
         default_language: str = "en",
+        prefix: str = "",
     ) -> None:
         """``folder`` is the face's: ``templates/``, ``languages/`` and perhaps ``assets/``.
 
         ``secure`` says that browsers come over TLS, ``wording`` are folders of a hospital's own language files, times
-        are shown in ``zone``. Raises :class:`web.pages.language.LanguageFault`.
+        are shown in ``zone``, ``prefix`` is the path below which the face is mounted. A face speaks the languages for
+        which its own folder or the hospital's has files. Raises :class:`web.pages.language.LanguageFault`.
         """
         self.look: Final = look
         self.secure: Final = secure
         self.forms: Final = FormGuard(secure=secure)
-        self.languages: Final = Languages(
-            [KIT.joinpath("languages"), folder.joinpath("languages"), *wording], default_language
-        )
+        own_languages = [folder.joinpath("languages"), *wording]
+        self.languages: Final = Languages([KIT.joinpath("languages"), *own_languages], default_language, own_languages)
         own = [place for place in (folder.joinpath("assets"),) if place.is_dir()]
-        self.assets: Final = Assets([KIT.joinpath("assets"), *own], {"theme.css": theme(look.colour)})
+        self.assets: Final = Assets([KIT.joinpath("assets"), *own], {"theme.css": theme(look.colour)}, prefix)
         self._language = Cookie("doorstep-language", secure=secure, max_age=_A_YEAR)
         self._zone = zone
         self._environment = Environment(
