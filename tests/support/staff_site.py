@@ -98,6 +98,10 @@ class StaffSite:
         with self.house.database.read() as connection:
             return self.house.audit.entries(connection, limit=1000, record_id=record_id)
 
+    def actions(self, public_id: str | None = None) -> list[str]:
+        """What the trail says was done, newest first."""
+        return [entry.action for entry in self.trail(public_id)]
+
     def rows(self, table: Any, **where: object) -> list[Any]:
         """Rows of a table, in the order of their keys."""
         statement = select(table).order_by(*table.primary_key.columns)
