@@ -76,7 +76,7 @@ class _Maker:
         """Give the channel its lane; letters have more ways than one to go (:mod:`daemon.letter_delivery`)."""
         delivery = self._settings.delivery
         if channel.kind == LETTER and delivery.letter.provider != NOTIFY:
-            return letter_lane(delivery, channel, self._shared_spool(), self._now)
+            return letter_lane(self._settings, channel, self._shared_spool(), self._now)
         names = {SMS: delivery.sms.provider, EMAIL: delivery.email.provider, LETTER: delivery.letter.provider}
         makers: dict[str, Callable[[], Provider]] = {
             SPOOL: self._shared_spool,

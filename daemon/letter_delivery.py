@@ -34,15 +34,17 @@ _LATE: Final = timedelta(days=1)
 """What an unknown outcome may be tried beyond ``give_up_after``: by a daemon that was down, say."""
 
 
-def letter_lane(delivery: Delivery, channel: Channel, spool: Provider, now: Callable[[], datetime]) -> Lane:
+def letter_lane(settings: Settings, channel: Channel, spool: Provider, now: Callable[[], datetime]) -> Lane:
     """Make the lane of letters. Raises OSError when the folder of batches cannot be made."""
-    letter = delivery.letter
+    delivery, letter = settings.delivery, settings.delivery.letter
     if letter.provider != "dropfolder" and letter.daily_at is None:
         return Lane(channel, spool)
     folder, dropped = _folder(delivery), letter.provider == "dropfolder"
     drop = DropFolder(folder, now, remember=delivery.give_up_after + _LATE, progress=_tell)
+    languages = {organisation.code: organisation.language for organisation in settings.all_organisations}
     merged = dropped and letter.dropfolder.content == "manifest"
-    return Lane(LettersAsFields(large_print=letter.large_print) if merged else channel, drop, drop.close_batch)
+    printed = LettersAsFields(languages, large_print=letter.large_print) if merged else channel
+    return Lane(printed, drop, drop.close_batch)
 
 
 def return_files(

@@ -45,6 +45,7 @@ class LetterFields(Masked, Struct, frozen=True):
 
     address: tuple[str, ...]
     name: str
+    purpose: str
     language: str
     large_print: bool
     hospital: str

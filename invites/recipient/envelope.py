@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import re
 import textwrap
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
+
+from babel import Locale
+from babel.core import get_global
 
 from invites.recipient.person_name import full_name, short_name, tidy
 from patient_records.model import Address, PersonName
@@ -102,6 +106,15 @@ def _joined(lines: list[str]) -> list[str] | None:
     return [*lines[:at], f"{lines[at].rstrip(',')}, {lines[at + 1]}", *lines[at + 2 :]]
 
 
+@lru_cache(maxsize=512)
+def _country(said: str) -> str:
+    """Write a country's ISO 3166 code as its name, for no foreign post office reads FRA; what is no code stays."""
+    if said in _AT_HOME or len(said) not in (2, 3):
+        return said
+    code = said if len(said) == 2 else str((get_global("territory_aliases").get(said) or [said])[0])  # noqa: PLR2004
+    return str(Locale("en").territories.get(code, said)).upper()
+
+
 def _county(address: Address) -> list[str]:
     county = tidy(address.county)
     return [county] if county and county.casefold() != tidy(address.city).casefold() else []
@@ -109,7 +122,7 @@ def _county(address: Address) -> list[str]:
 
 def _tail(address: Address) -> list[str]:
     """Postcode, in its printed form if it is a British one, and the country of a letter that goes abroad."""
-    postcode, country = tidy(address.postcode).upper(), tidy(address.country).upper()
+    postcode, country = tidy(address.postcode).upper(), _country(tidy(address.country).upper())
     british = _POSTCODE.fullmatch(postcode)
     if british:
         postcode = f"{british[1]} {british[2]}"

@@ -84,6 +84,7 @@ def _of_account(*must: str) -> dict[str, Rule]:
 RULES: Final[Mapping[str, Mapping[str, Rule]]] = MappingProxyType(
     {
         "invitation": _of_pair("code", "token"),
+        "reminder": _of_pair("code", "token"),
         "pair_code": _of_pair("code"),
         "pair_token": _of_pair("token"),
         "confirm_account": _of_account("link", "secret"),

@@ -36,6 +36,7 @@ def fields(reference: str) -> Request:
     said = LetterFields(
         address=("Ms Ada Lovelace", "1 Long Lane, Upper", "EX1 1AA"),
         name="Ms Ada Lovelace",
+        purpose="invitation",
         language="en",
         large_print=True,
         hospital='St "Mary"',

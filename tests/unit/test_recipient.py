@@ -175,6 +175,13 @@ def test_the_country_stands_last_on_a_letter_abroad() -> None:
     assert lines == ("Ms Amara Okafor", "1 Rue Haute", "Lille", "59000", "FRANCE")
 
 
+@pytest.mark.parametrize(("code", "name"), [("FRA", "FRANCE"), ("ie", "IRELAND"), ("XQZ", "XQZ"), ("Éire", "ÉIRE")])
+def test_a_country_s_code_is_written_as_its_name(code: str, name: str) -> None:
+    lines = envelope(Address(("1 Rue Haute",), "Lille", "", "59000", code))
+    assert lines is not None
+    assert lines[-1] == name
+
+
 @pytest.mark.parametrize(("line", "folded"), [
     ("The Old Coach House, 12 Rosemount Terrace", ("The Old Coach House", "12 Rosemount Terrace")),
     ("The Old Coach House Behind Saint Bartholomew", ("The Old Coach House Behind Saint", "Bartholomew")),
