@@ -13,7 +13,7 @@ A message with several PATIENT groups is applied whole or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import assert_never
 
@@ -46,6 +46,7 @@ from patient_records.merge import (
     Verdict,
     judge,
     point,
+    said_again,
     turn_round,
 )
 from patient_records.model import Identifier
@@ -220,7 +221,8 @@ class PersonActs:
                 reason = "the new identifier is another person's"
                 same = isinstance(verdict, Reverse)
                 decision = self._describe(prior, update) if same else held(listener, reason, update.findings)
-            case Same(record_id):
+            case Same(record_id, again):
+                self._said_again(again, update.event_at)
                 decision = self._describe(record_id, update)
             case Late(record_id):
                 decision = self._describe(record_id, update)
@@ -234,6 +236,10 @@ class PersonActs:
             case _:
                 assert_never(verdict)
         return decision
+
+    def _said_again(self, record_ids: Iterable[int], at: int) -> None:
+        for record_id in record_ids:
+            self._people.put(record_id, said_again(self._people.record(record_id), at).demographics)
 
     def _make(self, update: PatientUpdate) -> Decision:
         """Make the person whom a merge describes and nobody knows, under the prior identifiers as well."""
@@ -284,6 +290,7 @@ class PersonActs:
         if len(aimed) > 1:
             return held(listener, AMBIGUOUS, update.findings)
         if not aimed:
+            self._said_again(roots or direct, update.event_at)
             return Decision(Outcome.APPLIED, AckCode.AA, "deleted already", min(direct), findings=update.findings)
         [record_id] = aimed
         if not self._ours(update, record_id):

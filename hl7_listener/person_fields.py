@@ -25,7 +25,7 @@ from hl7_listener.sender_profile import (
 from hl7_listener.telecom import MOST_REPETITIONS, contact_points
 from hl7_listener.timestamps import instant_of
 from patient_records.model import Address, BirthDate, ContactPoint, Identifier, PersonName
-from patient_records.update import ERASED, OMITTED, DeathNews, PatientUpdate, Said
+from patient_records.update import ERASED, OMITTED, DeathNews, PatientUpdate, Said, Silence
 
 MOST_IDENTIFIERS: Final = 50
 """Repetitions of PID-3 (or MRG-1) that are looked at."""
@@ -39,7 +39,10 @@ _LONGEST_KIND: Final = 200
 _WHOLE_DATE: Final = 8
 _YEARS_OF_DEATH: Final = range(1850, 2200)
 """What lies outside is filling: 0001, 9999."""
+_AT_WORK: Final = "WPN"
 _DEAD: Final = frozenset({"Y", "YES", "1"})
+
+Points: TypeAlias = Said[tuple[ContactPoint, ...]]
 
 Beside: TypeAlias = Callable[[str], Segment | None]
 """Gives the segment of that id that belongs to the person: the message's first, or that of its PATIENT group."""
@@ -73,6 +76,10 @@ def person_update(
     header, listener = message.header, reading.listener
     look = beside or message.segment
     pd1 = look("PD1")
+    home = _telecom(message, pid, 13, listener.region, findings)
+    work = _telecom(message, pid, 14, listener.region, findings)
+    if pid.field(40):
+        home, work = _with_newer(home, work, _telecom(message, pid, 40, listener.region, findings))
     update = PatientUpdate(
         event=header.trigger,
         event_at=reading.event_at,
@@ -83,8 +90,8 @@ def person_update(
         birth=_birth(pid, findings),
         sex=_said(pid, 8),
         addresses=_addresses(message, pid),
-        home=_telecom(message, pid, 13, listener.region, findings),
-        work=_telecom(message, pid, 14, listener.region, findings),
+        home=home,
+        work=work,
         language=_said(pid, 15),
         death=_death(pid, listener.timezone, findings, reading.profile.quirks),
         publicity=_flag(pd1, 11),
@@ -229,6 +236,25 @@ def _telecom(
     if contacts.too_many:
         findings.append(f"too_many_repetitions:PID-{field}")
     return contacts.points or (ERASED if contacts.erased else OMITTED)
+
+
+def _with_newer(home: Points, work: Points, newer: Points) -> tuple[Points, Points]:
+    """PID-40 (2.9), which takes the place of PID-13 and 14 (withdrawn in 2.7): its work numbers, and all others.
+
+    A sender that fills both for the sake of older receivers says the same twice, or more in one of them.
+    """
+    if isinstance(newer, Silence):
+        return (newer if home is OMITTED else home), (newer if work is OMITTED else work)
+    at_work = tuple(point for point in newer if point.use.upper() == _AT_WORK)
+    elsewhere = tuple(point for point in newer if point.use.upper() != _AT_WORK)
+    return _joined(home, elsewhere), _joined(work, at_work)
+
+
+def _joined(older: Points, newer: tuple[ContactPoint, ...]) -> Points:
+    if isinstance(older, Silence):
+        return newer or older
+    known = {(point.kind, point.value) for point in older}
+    return older + tuple(point for point in newer if (point.kind, point.value) not in known)
 
 
 def text_of(segment: Segment, field: int) -> str:

@@ -48,6 +48,17 @@ _LONGEST_EMAIL: Final = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 _LONGEST_NUMBER: Final = 40
 _FOREIGN_PRICE: Final = 8
 """Candidates that an address with letters beyond ASCII counts as: what IDNA asks of each letter takes its time."""
+_LABEL: Final = r"(?:telephone|tel|phone|mobile|mob|cell|home|work|landline|number|no|[mhwt])(?![A-Za-z])"
+_LABELLED: Final = re.compile(
+    rf"\W*(?:{_LABEL}[\s.:=-]*)*(?P<number>[+(]?\d[^A-Za-z]*)(?:\(?{_LABEL}[\s).;:]*)*\Z", re.ASCII | re.IGNORECASE
+)
+"""A number with nothing but labels around it. Other words are somebody's (``Mum``), letters among digits a slip."""
+_EXTENSION: Final = re.compile(r"\s*(?:extension|extn|ext|x)\W{0,2}\d{1,6}\s*\Z", re.ASCII | re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"[/;,]| or ", re.IGNORECASE)
+_ENOUGH_DIGITS: Final = 9
+_LONGEST_SEVERAL: Final = 200
+_AROUND_AT: Final = re.compile(r"\s*@\s*")
+_ADDRESS: Final = re.compile(r"[^\s<>;,\"'():]+@[^\s<>;,\"'():]+")
 _VALUES: Final = (1, 4, 12)  # the components of an XTN that a null erases
 _NULL: Final = '""'
 _FIRST_ELSEWHERE: Final = 7  # XTN.7, the local number; before it there is none but that in XTN.1
@@ -135,7 +146,15 @@ def _phone(text: str, region: str, use: str) -> ContactPoint | None:
     if len(text) > _LONGEST_NUMBER:
         return None
     bare = _TRUNK_ZERO.sub(r"\1", text.translate(_FILLING))
-    return _short_way(bare, region, use) or _long_way(bare, region, use)
+    return _short_way(bare, region, use) or _long_way(_without_labels(text, bare), region, use)
+
+
+def _without_labels(text: str, bare: str) -> str:
+    """Take the words off a number that only say what it is (``Tel:``, ``(mobile)``, ``ext 4``); nothing for others."""
+    if not any(map(str.isalpha, bare)):
+        return bare
+    found = _LABELLED.match(_EXTENSION.sub("", text))
+    return "" if found is None else _TRUNK_ZERO.sub(r"\1", found["number"].translate(_FILLING))
 
 
 def _short_way(bare: str, region: str, use: str) -> ContactPoint | None:
@@ -168,14 +187,34 @@ def _candidates(components: Sequence[str]) -> list[list[str]]:
     Each address stands alone. The places where the one number may be stand together, best first, and the first usable
     one counts: a placeholder in XTN.1 (``()-``, ``unknown``) must not hide the number in XTN.12 or in XTN.5 to 7.
     """
-    texts = [[text.strip()] for text in components if "@" in text]
+    texts = [alternatives for text in components if "@" in text for alternatives in _addresses(text.strip())]
     places = [_component(components, 1)]
     if len(components) >= _FIRST_ELSEWHERE:
         places += (_component(components, 12), _in_pieces(components))
     numbers = [text for text in places if text and "@" not in text]
     if numbers:
-        texts.append(numbers)
+        several = _several(numbers[0])
+        texts += [[one] for one in several] if several else [numbers]
     return texts
+
+
+def _addresses(text: str) -> list[list[str]]:
+    """The addresses in a text: as it is, else without what is around it (``Ada <ada@...>``, ``mailto:``, ``;``)."""
+    if len(text) > _LONGEST_EMAIL or _PLAIN_EMAIL.match(text):
+        return [[text]]
+    found = _ADDRESS.findall(_AROUND_AT.sub("@", text))[:MOST_POINTS]
+    if len(found) > 1:
+        return [[one.rstrip(".")] for one in found]
+    return [[text, *(one.rstrip(".") for one in found)]]
+
+
+def _several(text: str) -> list[str]:
+    """Two or more whole numbers in one text, as ``07700 900123 / 07700 900124``; none where it is one."""
+    if len(text) > _LONGEST_SEVERAL or text.isdigit() or not _BETWEEN.search(text):
+        return []
+    parts = [part for part in _BETWEEN.split(text) if part.strip()]
+    whole = all(sum(map(str.isdigit, part)) >= _ENOUGH_DIGITS for part in parts)
+    return parts if whole and len(parts) > 1 else []
 
 
 def _in_pieces(components: Sequence[str]) -> str:

@@ -47,10 +47,13 @@ class Reverse(Struct, frozen=True):
 
 
 class Same(Struct, frozen=True):
-    """They are one record already, or only this one is known."""
+    """They are one record already, or only this one is known; ``prior`` are records merged into it of which it says so.
+
+    These remember that it was said again (:func:`said_again`), lest a word from between turn them round.
+    """
 
     record: int
-    prior_known: bool = True
+    prior: tuple[int, ...] = ()
 
 
 class Rename(Struct, frozen=True):
@@ -116,7 +119,7 @@ def judge(by: Named, people: Mapping[int, PatientRecord], at: int) -> Verdict:
         return Rename(ends.pop()) if ends else Nobody()
     end = goes_on.pop()
     if not ends:
-        return Same(end, prior_known=False)
+        return Same(end)
     if ends == {end}:
         return _within(end, prior, named & by.local or named, people, at)
     root = ends.pop()
@@ -130,7 +133,7 @@ def _within(
 ) -> Verdict:
     """Both are one person already: said again, or said the other way round."""
     if end not in prior or end in named:
-        return Same(end)
+        return Same(end, tuple(sorted(set(prior) - {end})))
     if len(named) > 1:
         return UNCLEAR
     [survivor] = named
@@ -169,6 +172,12 @@ def point(prior: PatientRecord, survivor: PatientRecord, at: int) -> tuple[Patie
         standing=_stopped(survivor.standing, prior.standing),
     )
     return ended, goes_on
+
+
+def said_again(prior: PatientRecord, at: int) -> PatientRecord:
+    """Remember of an ended person when that was said last."""
+    ended_at = max(at, prior.demographics.ended_at)
+    return replace(prior, demographics=replace(prior.demographics, ended_at=ended_at))
 
 
 def turn_round(prior: PatientRecord, survivor: PatientRecord, at: int) -> tuple[PatientRecord, PatientRecord]:

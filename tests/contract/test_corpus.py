@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from hl7_listener.batch import Batch
 from hl7_listener.framing import FS, VT, encode
 from tests.support.feed import a28
+from tests.support.hospital import Hospital
 from tests.support.listening import Listening
 from tests.support.mllp import msa
 
@@ -48,6 +53,13 @@ def asked_for(raw: bytes, code: str) -> list[str]:
     if modes[0] in wants:
         return [{"AA": "CA", "AE": "CE", "AR": "CR"}[code]]
     return [code] if modes[1] in wants else []
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    made = Hospital(f"sqlite:///{tmp_path_factory.mktemp('corpus') / 'corpus.db'}")
+    yield made
+    made.close()
 
 
 @contextlib.contextmanager
@@ -104,3 +116,45 @@ def test_answers_repeat_the_control_id_and_swap_the_applications(tmp_path: Path)
                     assert ours[2:6] == [*msh[4:6], *msh[2:4]], path.name
                     assert msa(answer)[1] == msh[9], path.name
                     assert ours[10:12] == msh[10:12], path.name
+
+
+class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What some messages come to, and why; ``reason`` is how the journal's begins."""
+
+    why: str
+    outcome: str
+    answer: str
+    messages: str
+    reason: str = ""
+
+
+class Undone(Exception):
+    """Takes back what a message did, so that the next one finds nobody."""
+
+
+def judged() -> list[tuple[str, Judged]]:
+    """Give every message's row of the table."""
+    text = Path(__file__).with_name("corpus_outcomes.toml").read_text()
+    rows = msgspec.convert(tomllib.loads(text), dict[str, list[Judged]])["judged"]
+    return [(name, row) for row in rows for name in row.messages.split()]
+
+
+def test_every_message_is_judged_once_in_the_table() -> None:
+    names = [name for name, _ in judged()]
+    assert len(names) == len(set(names))
+    if FILES:
+        assert set(names) == {path.stem for path in FILES}
+
+
+@NEEDS_CORPUS
+@pytest.mark.parametrize(("name", "row"), judged(), ids=[name for name, _ in judged()])
+def test_a_message_comes_to_what_the_table_says(hospital: Hospital, name: str, row: Judged) -> None:
+    raw = payload(CORPUS / f"{name}.hl7")
+    with contextlib.suppress(Undone), hospital.database.begin() as connection:
+        [settled] = Batch(hospital._stores, connection, datetime.now(UTC)).settle([hospital._arrival(raw, "RX1")])
+        assert (settled.outcome, settled.code, settled.reason.startswith(row.reason)) == (
+            row.outcome,
+            row.answer,
+            True,
+        ), (settled.reason, row.why)
+        raise Undone

@@ -103,3 +103,39 @@ def test_what_is_too_long_is_neither_unescaped_nor_judged(monkeypatch: pytest.Mo
 def test_a_record_is_not_filled_by_one_field() -> None:
     found = contacts("~".join(f"077009001{number:02}^^^t{number}@example.org" for number in range(20)))
     assert (len(found.points), found.too_many) == (MOST_POINTS, True)
+
+
+MOBILE_123 = ("mobile", "+447700900123")
+HABITS = {
+    "07700 900123 (mobile)": [MOBILE_123],
+    "07700 900123 - MOBILE": [MOBILE_123],
+    "Tel: 07700 900123": [MOBILE_123],
+    "tel:+447700900123": [MOBILE_123],
+    "0+44(0)7700900123": [MOBILE_123],
+    "00 44 (0) 7700 900123": [MOBILE_123],
+    "7700900123": [MOBILE_123],
+    "07700 900123 ext 4": [MOBILE_123],
+    "07700 900123 / 07700 900124": [MOBILE_123, ("mobile", "+447700900124")],
+    "07700 900123 or 01632 960001": [MOBILE_123, ("landline", "+441632960001")],
+    "01632/960000": [("landline", "+441632960000")],
+    "mailto:ada@example.org": [("email", "ada@example.org")],
+    "Ada <ada@example.org>;": [("email", "ada@example.org")],
+    "ada @ example.org": [("email", "ada@example.org")],
+    "ada@example.org; bob@example.org": [("email", "ada@example.org"), ("email", "bob@example.org")],
+}
+
+
+@pytest.mark.parametrize("text", HABITS)
+def test_what_people_write_around_a_number_or_an_address(text: str) -> None:
+    found = contact_points([[text]], "GB", str)
+    assert [(point.kind, point.value) for point in found.points] == HABITS[text]
+    assert not found.unusable
+
+
+@pytest.mark.parametrize(
+    "text", ["Mum 07700 900123", "07700 900123 (mum)", "O7700 9OO123", "0800 FLOWERS", "call after 6 07700900123"]
+)
+def test_a_number_with_words_is_somebody_elses_or_a_slip(text: str) -> None:
+    """An invitation must not go to whoever that is."""
+    found = contact_points([[text]], "GB", str)
+    assert (found.points, found.unusable) == ((), True)
