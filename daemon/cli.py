@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "staff": "Accounts of Team Coordinators, who work on the staff pages.",
     "audit": "Show the audit trail, and prove that nothing in it was changed.",
     "wording": "Look at what patients are told: write every message once, and show what is wrong.",
+    "client": "Make, list and revoke System Clients: the systems that may call the API.",
     "status": "Show what the running daemon does, read from its database.",
 }
 

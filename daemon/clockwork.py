@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from daemon import tidying
 from daemon.audit_sealing import SealReport
 from daemon.bootstrap import House, utc_now
 from daemon.letter_delivery import return_files
@@ -33,6 +34,13 @@ def schedule(house: House) -> Schedule:
     returns = return_files(house.settings, house.invites.receipts.take, utc_now)
     if returns is not None:
         jobs.append(Job("returns", _RETURNS_EVERY, returns.run))
+    """The clock with the jobs of ``invites`` (issue, dispatch by lane, sweep), the trail's sealing, tidying."""
+    keeper = _Keeper(house.metrics)
+    jobs = [
+        *house.invites.jobs(house.settings.invitations.every),
+        Job("audit_seal", _SEAL_EVERY, house.audit_sealing),
+        Job("tidy", tidying.EVERY, tidying.Tidying(house.database)),
+    ]
     clock = Schedule(jobs, on_report=keeper.report, on_error=keeper.error)
     keeper.lanes = tuple(job.name for job in jobs if job.name.startswith(DISPATCH))
     keeper.clock = clock

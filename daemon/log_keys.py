@@ -107,6 +107,8 @@ ALLOW_LIST: Final = MappingProxyType(
         "where": _key("module:line of each frame of an exception, the outermost first.", _places),
         "host": _key("An address or host name that we listen on or call.", _address),
         "port": _key("A port.", _whole),
+        "client": _key("The client id of who calls the API.", _id_text),
+        "method": _key("The method of an HTTP request.", _text(r"[A-Z]{3,7}|other")),
         "path": _key("The template of a route, such as /v1/users/{id}; never a path as it was called.", _route),
         "url": _key("A database or address without user, password, query and fragment.", _location),
         "status": _key("An HTTP status, or the status of a command.", _status),

@@ -96,6 +96,12 @@ class Metrics:
         self.conformance_not_checked = Gauge(
             "doorstep_conformance_not_checked", "Messages whose check had no room or no time in this run.", registry=own
         )
+        self.requests = Counter(
+            "doorstep_requests", "Answers of the web faces.", ["route", "method", "status"], registry=own
+        )
+        self.request_seconds = Histogram(
+            "doorstep_request_seconds", "Time to answer, by route.", ["route"], buckets=_SECONDS, registry=own
+        )
         self.ready = Gauge("doorstep_ready", "1 while the daemon can take and store messages.", registry=own)
         self.information = Gauge(
             "doorstep_information", "Always 1; the version is its label.", ["version"], registry=own

@@ -33,6 +33,7 @@ from sqlalchemy import text
 from starlette.applications import Starlette
 
 from daemon import clockwork, descriptors, logs, notify
+from daemon.api_face import api_face
 from daemon.bootstrap import House, build, utc_now
 from daemon.certificate_watch import CertificateWatch
 from daemon.gauges import Gauges
@@ -217,7 +218,7 @@ class Supervisor:
             house.metrics.ingest_backlog.set(ingest.backlog)
             return generate_latest(house.metrics.registry), CONTENT_TYPE_LATEST
 
-        return Starlette(routes=[*health.routes(check, exposition), *staff_pages(house)])
+        return api_face(house, health.routes(check, exposition), staff_pages(house))
 
     async def _probed(self, house: House) -> bool:
         """Whether the database answers in time; however many ask, one question at a time is on its way."""

@@ -6,7 +6,7 @@ Older pairs live on; nothing is sent, and no invitation is made. Two calls at on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -20,11 +20,13 @@ from invites.mint import Mint
 from invites.options import InviteOptions
 from invites.refusal import Refusal, judge
 from invites.tables import outbox
+from patient_records.audit import Actor, AuditEntry
+from patient_records.audit_actions import Action, DetailValue
 from patient_records.bulk import BulkSelect
 from patient_records.errors import StorageConflict
+from patient_records.lineage import survivors_of
 from patient_records.model import Masked
 from patient_records.repository import OpenRecord, Records
-from patient_records.survivors import survivors
 
 _EMAILED: Final = BulkSelect(
     outbox,
@@ -105,7 +107,7 @@ class OnRequest:
 
     def _opened(self, connection: Connection, ids: Sequence[int | None], *, lock: bool) -> dict[int, OpenRecord | None]:
         """Each record by the id that was asked for; None where it is there and does not open."""
-        wanted = survivors(connection, {id_ for id_ in ids if id_ is not None})
+        wanted = survivors_of(connection, {id_ for id_ in ids if id_ is not None})
         load = partial(self._records.load, lock=lock)
         opened = legible(load, connection, set(wanted.values()))
         if any(person.record.standing.merged_into is not None for person in opened.values()):
@@ -145,6 +147,19 @@ class OnRequest:
             emailed=record.id in emailed,
             refusal=said.refusal if isinstance(said, Refused) else None,
         )
+
+
+def trail_of(
+    answers: Iterable[Issued | Refused], actor: Actor, organisation: str, **detail: DetailValue
+) -> list[AuditEntry]:
+    """What the audit trail is to say of these answers; whoever asked for pairs writes it in the same transaction."""
+    entries = []
+    for answer in answers:
+        issued = isinstance(answer, Issued)
+        told = {"pair": answer.token_id} if isinstance(answer, Issued) else {"reason": answer.refusal.value}
+        action = Action.PAIR_ISSUED if issued else Action.PAIR_REFUSED
+        entries.append(AuditEntry(actor, action, organisation, answer.record_id, {**detail, **told}))
+    return entries
 
 
 def emailed_among(connection: Connection, ids: Collection[int]) -> set[int]:

@@ -10,6 +10,7 @@ from alembic import context
 
 import invites.accounts.tables
 import invites.tables  # noqa: F401 (puts its tables on the metadata)
+import web.access.tables
 import web.ops.tables  # noqa: F401 (likewise)
 from patient_records.tables import metadata
 

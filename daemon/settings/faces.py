@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from daemon.settings.faults import Wrong
 from daemon.settings.section import Section
-from daemon.settings.value_types import FilePathOrNone, Flag, Host, Many, Network, Port, PublicUrl
+from daemon.settings.value_types import Count, FilePathOrNone, Flag, Host, Many, Network, Port, PublicUrl
 from web.pages.theme import DEFAULT_COLOUR, LEAST_CONTRAST, contrast_with_white
 
 
@@ -37,6 +37,8 @@ class Api(Section):
     """The port; 0 means any free one."""
     public_url: PublicUrl = "http://127.0.0.1:8080"
     """What staff's browsers call this port: with https, cookies go over TLS alone."""
+    requests_per_minute: Count = 600
+    """Calls that one client may make in a minute, and bearers that it may ask for; more get 429."""
 
 
 class Join(Section):

@@ -18,7 +18,8 @@ import click
 import pytest
 from prometheus_client import CollectorRegistry
 
-import invites.accounts.tables  # noqa: F401 (puts its tables on the metadata)
+import invites.accounts.tables
+import invites.tables  # noqa: F401 (puts its tables on the metadata)
 import web.ops.tables  # noqa: F401 (puts its tables on the metadata)
 from daemon.cli import doorstep
 from daemon.log_keys import LOG_KEYS
@@ -31,18 +32,18 @@ from hl7_listener.sender_profile import SenderProfile
 from invites.eligibility import Reason
 from invites.invitation import drawing
 from invites.recipient import usable_channels
-from invites.tables import outbox
 from patient_records.model import Demographics
 from patient_records.reconcile import reconcile
 from patient_records.update import PatientUpdate
 from tests.support.tree import PACKAGES, ROOT, files, modules, name, parsed
+from web.access.tables import api_clients
 
 PAGES = [path for path in files() if path.suffix == ".md"]
 LOGGING = {"debug", "info", "warning", "error", "critical", "exception", "speak", "_report", "tell"}
 OUTSIDE = ("http://", "https://", "mailto:")
 SEALED_OR_HASHED = 1
 CLEAR = 2
-SCHEMA = outbox.metadata
+SCHEMA = api_clients.metadata
 
 
 def page(path: str) -> str:

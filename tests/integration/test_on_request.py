@@ -13,7 +13,6 @@ from invites.channels.channel import EMAIL, SMS, Accepted, Unknown
 from invites.mint import API
 from invites.on_request import Issued, Known, Refused
 from invites.refusal import Refusal
-from patient_records.errors import StorageConflict
 from patient_records.model import BirthDate, Demographics, Standing
 from tests.support.people import DEAD, EMAIL_ONLY, ORGANISATION, House, PlainChannel, ScriptedProvider, person
 
@@ -150,14 +149,6 @@ def test_a_merged_id_answers_for_its_survivor(house: House) -> None:
     assert_opens(house, issued)
     house.change(survivor, standing=Standing(registered_at=NOW))
     assert ask(house, first) == [Refused(Refusal.REGISTERED, survivor)]
-
-
-def test_records_merged_in_a_ring_end_the_search(house: House) -> None:
-    one_, other = house.arrive([person(1), person(2)])
-    house.change(one_, standing=Standing(merged_into=other))
-    house.change(other, standing=Standing(merged_into=one_))
-    with pytest.raises(StorageConflict):
-        ask(house, one_)
 
 
 def _emailed(house: House, id_: int) -> bool:

@@ -11,7 +11,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-import web.ops.tables  # noqa: F401 (they put their tables on the metadata)
+import invites.tables  # noqa: F401 (puts its tables on the metadata)
+import web.access.tables
+import web.ops.tables  # noqa: F401 (they put their tables on the metadata)  # noqa: F401 (likewise)
 from daemon import migrate
 from patient_records.tables import metadata
 from patient_records.unit_of_work import Database

@@ -13,6 +13,7 @@ from sqlalchemy import Column, LargeBinary
 
 import invites.accounts.tables
 import invites.tables  # noqa: F401 (puts its tables on the metadata)
+import web.access.tables
 import web.ops.tables  # noqa: F401 (likewise)
 from patient_records.tables import metadata
 
@@ -126,6 +127,21 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "session_hash": "SHA-256 of 256 random bits",
         "staff_id": ID,
         **dict.fromkeys(["created_at", "seen_at"], WHEN),
+    },
+    "api_clients": {
+        "id": ID,
+        "client_id": RANDOM,
+        "label": "the name that staff gave a client: a system's or their own, never a patient's",
+        "organisation": CONFIGURED,
+        "scope": CODE,
+        "secret_hash": "the hash of 256 random bits: no guess can be tested against it",
+        "staff_id": ID,
+        **dict.fromkeys(["created_at", "last_used_at", "revoked_at"], WHEN),
+    },
+    "bearers": {
+        "bearer_hash": "the hash of 256 random bits: no guess can be tested against it",
+        "api_client_id": ID,
+        **dict.fromkeys(["created_at", "expires_at"], WHEN),
     },
     "eligibility": {
         "record_id": ID,

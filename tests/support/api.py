@@ -1,0 +1,136 @@
+"""The API on a real port, over a database with invented people in it, in this process: tests may move its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from daemon.own_thread import in_own_thread
+from patient_records.audit import AuditTrail
+from patient_records.limits import Limit, Limits
+from tests.support.patience import SAFETY
+from tests.support.people import ORGANISATION, House
+from web.access.clients import Clients, NewClient, Scope
+from web.api import application
+from web.api.entrance import Desk
+from web.background import Background
+from web.server import WebFace
+
+MINUTE = timedelta(minutes=1)
+FHIR = "application/fhir+json"
+
+
+class Recorder:
+    """Telemetry that remembers."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[str, str, int, str]] = []
+        self.failures: list[BaseException] = []
+
+    def answered(self, route: str, method: str, status: int, _seconds: float, client: str) -> None:
+        """Keep what was answered."""
+        self.answers.append((route, method, status, client))
+
+    def failed(self, _route: str, error: BaseException) -> None:
+        """Keep the fault."""
+        self.failures.append(error)
+
+
+class ApiService:
+    """One API over the database of ``house``; ``most`` calls a minute and client."""
+
+    def __init__(self, house: House, most: int = 1000, bearers: int = 1000) -> None:
+        self.house = house
+        self.told = Recorder()
+        self.trail = AuditTrail(house.ring, house.ids)
+        self._most, self._bearers = most, bearers
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.face: WebFace = self.run(self._made())
+        self.url = f"http://127.0.0.1:{self.run(self.face.start())}"
+        self.http = httpx.Client(base_url=self.url, timeout=SAFETY)
+        return self
+
+    async def _made(self) -> WebFace:
+        house = self.house
+        desk = Desk(
+            database=house.database,
+            limits=Limits(house.records.blind_index),
+            limit=Limit("api.requests", self._most, MINUTE),
+            background=Background(in_own_thread),
+            telemetry=self.told,
+        )
+        declared = application.operations(
+            desk,
+            records=house.records,
+            on_request=house.invites.on_request,
+            trail=self.trail,
+            bearer_limit=Limit("api.bearers", self._bearers, MINUTE),
+            random_bytes=os.urandom,
+        )
+        return WebFace(application.application(application.routes(declared, desk)), "127.0.0.1", 0)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+        self.run(self.face.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(SAFETY)
+        self.loop.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the service's loop and give its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SAFETY)
+
+    def client(self, organisation: str = ORGANISATION, scope: Scope = Scope.SYSTEM, **given: Any) -> NewClient:
+        """Make a client."""
+        with self.house.database.begin() as connection:
+            now = self.house.database.now(connection)
+            made = Clients(self.house.ids, os.urandom)
+            return made.add(connection, "A system", organisation, scope, now, **given)
+
+    def ask_bearer(self, form: dict[str, str], **given: Any) -> httpx.Response:
+        """POST a form to /oauth/token."""
+        return self.http.post("/oauth/token", data=form, **given)
+
+    def bearer(self, made: NewClient) -> str:
+        """Give a bearer for that client, got over HTTP."""
+        answer = self.ask_bearer({"grant_type": "client_credentials"}, auth=(made.client.client_id, made.secret))
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    def caller(self, organisation: str = ORGANISATION, scope: Scope = Scope.SYSTEM) -> Callable[..., httpx.Response]:
+        """A new client with its bearer: call it with method, path and what httpx takes."""
+        bearer = self.bearer(self.client(organisation, scope))
+
+        def call(method: str, path: str, **given: Any) -> httpx.Response:
+            headers = {"authorization": f"Bearer {bearer}", **given.pop("headers", {})}
+            return self.http.request(method, path, headers=headers, **given)
+
+        return call
+
+    def audited(self) -> list[tuple[str, str, str, int | None, dict[str, Any]]]:
+        """Action, actor, organisation, record and detail of each audit entry, the oldest first."""
+        with self.house.database.read() as connection:
+            found = self.trail.entries(connection, limit=1000)
+        return [
+            (one.action, f"{one.actor.kind} {one.actor.id}", one.organisation, one.record_id, one.detail)
+            for one in reversed(found)
+        ]
+
+    def public_id(self, record_id: int) -> str:
+        """The public id of a record."""
+        with self.house.database.read() as connection:
+            return self.house.records.load(connection, [record_id])[record_id].record.public_id
