@@ -164,6 +164,7 @@ def _listener(listener: configured.Listener, senders: Senders) -> ListenerOption
         charset=listener.charset or None,
         default_charset=listener.default_charset or None,
         validation=listener.validation,
+        message_profiles=tuple(str(path) for path in listener.message_profiles),
         verify_status=listener.verify_status,
         processing_ids=tuple(listener.processing_ids),
         held=listener.held,

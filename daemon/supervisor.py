@@ -45,6 +45,8 @@ from daemon.settings import Settings
 from daemon.settings.faces import Api, Join
 from daemon.silence_watch import SilenceWatch
 from daemon.staff_pages import staff_pages
+from hl7_listener.conformance_gate import ConformanceGate
+from hl7_listener.conformance_process import CheckingProcess
 from hl7_listener.conformance_sampler import ConformanceSampler
 from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
@@ -76,6 +78,14 @@ class Ports(msgspec.Struct, frozen=True):
     listeners: dict[str, int]
     api: int
     join: int
+
+
+class _Writing(msgspec.Struct, frozen=True):
+    """What messages go through behind the listeners, in the order in which it ends."""
+
+    gate: ConformanceGate
+    ingest: Ingest
+    sampler: ConformanceSampler
 
 
 class _Watches(msgspec.Struct, frozen=True):
@@ -123,8 +133,10 @@ class Supervisor:
         telemetry.listen(sampler.offer)
         ingest = Ingest(house.database, house.stores, telemetry, utc_now)
         sides = await in_own_thread(house.tls)
+        gate = ConformanceGate(ingest, CheckingProcess(time.monotonic), telemetry.internal_error)
         listeners = [
-            Listener(options, ingest, telemetry, utc_now, sides.get(options.name)) for options in house.listeners()
+            Listener(options, gate if options.enforces else ingest, telemetry, utc_now, sides.get(options.name))
+            for options in house.listeners()
         ]
         certificates = CertificateWatch(sides, house.metrics)
         await in_own_thread(certificates.look, utc_now())
@@ -140,6 +152,7 @@ class Supervisor:
         sys.setswitchinterval(_SWITCH_INTERVAL)
         ingest.start(asyncio.get_running_loop())
         sampler.start()
+        gate.start()
         bound = {listener.options.name: await _started(listener) for listener in listeners}
         ports = Ports(bound, await _opened(api, "api", configured.api), await _opened(join, "join", configured.join))
         clock.start()
@@ -155,7 +168,7 @@ class Supervisor:
             raise
         await self._stopping.wait()
         house.metrics.ready.set(0)
-        in_time = await self._stop(listeners, ingest, sampler, clock, (api, join))
+        in_time = await self._stop(listeners, _Writing(gate, ingest, sampler), clock, (api, join))
         with contextlib.suppress(RecordsError):
             await in_own_thread(pulse.end, utc_now())
         self._log.info("stopped")
@@ -174,12 +187,7 @@ class Supervisor:
         notify.notify(self._environ, notify.READY, notify.status("serving"))
 
     async def _stop(
-        self,
-        listeners: list[Listener],
-        ingest: Ingest,
-        sampler: ConformanceSampler,
-        clock: Schedule,
-        faces: Sequence[WebFace],
+        self, listeners: list[Listener], writing: _Writing, clock: Schedule, faces: Sequence[WebFace]
     ) -> bool:
         notify.notify(self._environ, notify.STOPPING)
         self._log.info("stopping")
@@ -188,9 +196,10 @@ class Supervisor:
         clock_ending = asyncio.create_task(in_own_thread(clock.stop, self._remaining()))
         draining = timedelta(seconds=self._remaining() * (1 - _RESERVED))
         drained = await asyncio.gather(*(listener.drain(draining) for listener in listeners))
-        ingest_ended = await in_own_thread(ingest.stop, self._remaining())
+        await in_own_thread(writing.gate.stop, self._remaining() / 2)
+        ingest_ended = await in_own_thread(writing.ingest.stop, self._remaining())
         if ingest_ended:
-            await in_own_thread(sampler.stop, min(_SAMPLER_STOPS, timedelta(seconds=self._remaining() / 2)))
+            await in_own_thread(writing.sampler.stop, min(_SAMPLER_STOPS, timedelta(seconds=self._remaining() / 2)))
         clock_ended = await clock_ending
         await asyncio.gather(*(face.stop() for face in faces))
         return all(drained) and ingest_ended and clock_ended

@@ -8,6 +8,7 @@ no answer overtakes the commit that it speaks of.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from hl7_listener.acknowledgment import AckCode, Fault, FaultCode
 from hl7_listener.batch_frame import Joined
+from hl7_listener.finding import Finding
 from hl7_listener.header import Header
 from hl7_listener.options import ListenerOptions
 from hl7_listener.person_event import PersonEvent
@@ -76,12 +78,21 @@ class Answerable(Protocol):
         ...
 
 
+class Taker(Protocol):
+    """Who takes arrivals in: the writer, or the gate in front of it."""
+
+    def submit(self, arrivals: Sequence[Arrival]) -> None:
+        """Take arrivals of one connection, in their order. Never blocks."""
+        ...
+
+
 class Arrival(Masked, Struct, frozen=True):
     """One frame or piece of a stream, understood.
 
     ``offset`` is where it began in its connection's stream; ``last`` says that the connection ends with its answer
     (SPEC 3.1, too large). ``replay_of`` is the journal entry whose message this is, when staff have it applied again:
     it is no repeat, and nobody waits for an answer. ``batch`` is its place where it came with others in one frame.
+    ``checked`` are the findings of a message whose conformance was checked before (None: it was not).
     """
 
     listener: ListenerOptions
@@ -95,6 +106,7 @@ class Arrival(Masked, Struct, frozen=True):
     last: bool = False
     replay_of: int | None = None
     batch: Joined | None = None
+    checked: tuple[Finding, ...] | None = None
 
     @property
     def follows(self) -> bool:

@@ -15,7 +15,8 @@ take 20 MiB), which is why it happens in a process of its own (:mod:`conformance
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from hl7apy import SUPPORTED_LIBRARIES, load_reference
@@ -46,6 +47,7 @@ from hl7_listener.finding import (
     Finding,
 )
 from hl7_listener.message import NULL, Message, Segment, read
+from hl7_listener.message_profile import ProfileFault, load_profile
 from hl7_listener.message_structures import structures
 
 _VALUED: Final = frozenset({"DT", "DTM", "TM", "NM", "SI"})
@@ -54,12 +56,16 @@ _TRUNCATION_SINCE: Final = "2.7"
 _ID_LENGTH: Final = 3
 
 
-def check(raw: bytes, *, charset: str | None = None) -> tuple[Finding, ...]:
-    """Check one message, read with that charset where it can be; each finding once. Never raises."""
+def check(raw: bytes, *, charset: str | None = None, profiles: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Check one message, read with that charset where it can be; each finding once. Never raises.
+
+    Of ``profiles`` (paths) the first that is for this message says what is required in it; where none is, or it cannot
+    be read, the standard does.
+    """
     if len(raw) > MOST_BYTES:
         return (Finding(TOO_LARGE_TO_CHECK),)
     try:
-        found = dict.fromkeys(_findings(read(raw, charset=charset)))
+        found = dict.fromkeys(_findings(read(raw, charset=charset), profiles))
     except Unreadable:
         return (Finding(UNPARSEABLE),)
     except MemoryError:
@@ -71,7 +77,7 @@ def check(raw: bytes, *, charset: str | None = None) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _findings(message: Message) -> Iterator[Finding]:
+def _findings(message: Message, profiles: Sequence[str]) -> Iterator[Finding]:
     version = message.header.version
     if version not in SUPPORTED_LIBRARIES:
         yield Finding(UNKNOWN_VERSION, "MSH-12")
@@ -93,7 +99,7 @@ def _findings(message: Message) -> Iterator[Finding]:
             continue
         known.append(segment)
         yield from _unknown_fields(segment, reference, marks.encoding["FIELD"])
-    yield from _judged(message, known, marks)
+    yield from _judged(message, known, marks, profiles)
 
 
 class _Marks:
@@ -154,14 +160,14 @@ def _unknown_fields(segment: Segment, reference: Any, separator: str) -> Iterato
             yield Finding(UNKNOWN_FIELD, f"{segment.id}-{n}")
 
 
-def _judged(message: Message, segments: list[Segment], marks: _Marks) -> Iterator[Finding]:
+def _judged(message: Message, segments: list[Segment], marks: _Marks, profiles: Sequence[str]) -> Iterator[Finding]:
     """Give all that hl7apy says of segments that it knows."""
     structure = _structure(message, marks.version)
     if structure is None:
         yield Finding(UNKNOWN_STRUCTURE, "MSH-9")
     else:
         try:
-            yield from _whole(structure, segments, marks)
+            yield from _whole(structure, segments, marks, _profile(structure, message, profiles))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 (then it may still take the segments one by one)
@@ -185,15 +191,33 @@ def _structure(message: Message, version: str) -> str | None:
     return None
 
 
-def _whole(structure: str, segments: list[Segment], marks: _Marks) -> Iterator[Finding]:
+def _profile(structure: str, message: Message, profiles: Sequence[str]) -> Any:
+    """The description by the first profile that is for this message; None: the standard's."""
+    header = message.header
+    for path in profiles:
+        with suppress(ProfileFault):
+            profile = load_profile(path, _parts_of)
+            if profile.fits(structure, header.trigger, header.version):
+                return profile.reference
+    return None
+
+
+def _parts_of(datatype: str, version: str) -> tuple[Any, ...] | None:
+    """The parts of a data type in that version of the standard; None for one that has none."""
+    return _reference(datatype, "Datatypes_Structs", version) if version in SUPPORTED_LIBRARIES else None
+
+
+def _whole(structure: str, segments: list[Segment], marks: _Marks, profile: Any) -> Iterator[Finding]:
     level = VALIDATION_LEVEL.TOLERANT
-    tree = Hl7apyMessage(structure, version=marks.version, validation_level=level, encoding_chars=marks.encoding)
+    tree = Hl7apyMessage(
+        structure, reference=profile, version=marks.version, validation_level=level, encoding_chars=marks.encoding
+    )
     text = "\r".join(map(marks.text, segments))
     tree.children = parse_segments(text, marks.version, marks.encoding, level, tree.reference, find_groups=True)
     placed = list(_leaves(tree))
     dropped = Counter(segment.id for segment in segments) - Counter(str(leaf.name) for leaf in placed)
     found = [Finding(MISPLACED_SEGMENT, segment_id) for segment_id in dropped]
-    found += _noted(tree, placed)
+    found += _noted(tree, placed, profile)
     for leaf in placed:
         found += _bad_values(leaf, marks.version)
     yield from found  # only now: a failure half-way must leave nothing behind
@@ -205,15 +229,27 @@ def _single(segment: Segment, marks: _Marks) -> Iterator[Finding]:
     yield from _bad_values(leaf, marks.version)
 
 
-def _noted(element: Any, segments: list[Any]) -> list[Finding]:
+def _noted(element: Any, segments: list[Any], profile: Any = None) -> list[Finding]:
     """Validate an element; where a note is from inside a field, find that field by validating each."""
     segment_ids = frozenset(str(segment.name) for segment in segments)
-    told = [outer(note, segment_ids) for note in notes(element)]
+    own = dict(_described(profile)) if profile is not None else {}
+    told = [outer(note, segment_ids) for note in notes(element, profile)]
     found = [finding for finding in told if finding is not None]
     if len(found) < len(told):
         for place, field in _fields(segments):
-            found += [inner(note, place) for note in notes(field) if outer(note, segment_ids) is None]
+            found += [
+                inner(note, place) for note in notes(field, own.get(field.name)) if outer(note, segment_ids) is None
+            ]
     return found
+
+
+def _described(reference: Any) -> Iterator[tuple[str, Any]]:
+    """Each field that a profile describes, by hl7apy's name, with its description."""
+    for name, described, _, kind in reference[1] or ():
+        if kind == "FIE":
+            yield name, described
+        else:
+            yield from _described(described)
 
 
 def _leaves(element: Any) -> Iterator[Any]:

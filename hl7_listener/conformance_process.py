@@ -64,13 +64,13 @@ class CheckingProcess:
         """The process's id, when there is one."""
         return self._process.pid if self._process else None
 
-    def check(self, raw: bytes, charset: str) -> tuple[Finding, ...]:
-        """Have one message checked. Raises CheckFailed."""
+    def check(self, raw: bytes, charset: str, profiles: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+        """Have one message checked, also by those of the profiles (paths) that are for it. Raises CheckFailed."""
         peer = self._peer or self._start()
         limit = self._monotonic() + self._deadline
         try:
             peer.settimeout(self._deadline)
-            peer.sendall(packed(CheckRequest(raw, charset)))
+            peer.sendall(packed(CheckRequest(raw, charset, profiles)))
             # Answers are short and come in one piece: what remains of the deadline holds for all of it, near enough.
             peer.settimeout(max(limit - self._monotonic(), 0.001))
             return _findings.decode(receive(peer, LONGEST_ANSWER))

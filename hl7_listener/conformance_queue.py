@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from hl7_listener.arrival import Arrival, Settled, Unanswered
+from hl7_listener.finding import Finding
 from patient_records.instants import to_micros
 from patient_records.model import Masked
 from patient_records.reconcile import Outcome
@@ -31,13 +32,18 @@ _OFF, _SAMPLE = "off", "sample"
 
 
 class Waiting(Masked, Struct, frozen=True):
-    """One message to check: who sent it, which journal row it has, when it came (microseconds), and how to read it."""
+    """One message to check: who sent it, which journal row it has, when it came (microseconds), and how to read it.
+
+    ``checked`` are the findings of one that was checked before it was committed.
+    """
 
     sender: str
     journal_id: int
     received_at: int
     raw: bytes
     charset: str
+    profiles: tuple[str, ...] = ()
+    checked: tuple[Finding, ...] | None = None
 
 
 class CheckQueue:
@@ -85,8 +91,9 @@ class CheckQueue:
             ):
                 self.refused += 1
                 return
-            self._octets += len(arrival.raw)
-            self._waiting.append(_waiting(settled, arrival))
+            waiting = _waiting(settled, arrival)
+            self._octets += len(waiting.raw)
+            self._waiting.append(waiting)
             self._ready.notify()
 
     def take(self, timeout: float | None) -> Waiting | None:
@@ -126,4 +133,6 @@ def _is_checked(settled: Settled) -> bool:
 def _waiting(settled: Settled, arrival: Arrival) -> Waiting:
     sender = "".join(c if c.isprintable() else "?" for c in arrival.sender[:LONGEST_SENDER])
     at = to_micros(arrival.received_at)
-    return Waiting(sender, settled.journal_id, at, arrival.raw, arrival.header.charset)
+    raw = arrival.raw if arrival.checked is None else b""
+    charset, profiles = arrival.header.charset, arrival.listener.message_profiles
+    return Waiting(sender, settled.journal_id, at, raw, charset, profiles, arrival.checked)

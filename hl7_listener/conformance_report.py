@@ -59,8 +59,10 @@ class Note(Struct, frozen=True):
     child: str
 
 
-def notes(element: Any) -> list[Note]:
+def notes(element: Any, reference: Any = None) -> list[Note]:
     """Validate one of hl7apy's elements and give what its validator says; what cannot be understood is left out.
+
+    ``reference`` describes the element in another way than the standard does: a message profile's.
 
     Raises whatever hl7apy stumbles over.
     """
@@ -74,7 +76,7 @@ def notes(element: Any) -> list[Note]:
     names = vars(validation) | {"ValidationError": Noted, "ValidationWarning": Noted}
     validate = FunctionType(validation.Validator.validate.__code__, names, "validate", (None, None))
     with contextlib.suppress(Noted):
-        validate(element)
+        validate(element, reference)
     understood = [note for text in told for note in _understood(text)]
     return [_of_withdrawn(note) if _withdrawn(note.child, element.version) else note for note in understood]
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, ParamSpec, Protocol
+from typing import Final, ParamSpec
 
 from msgspec import Struct
 
 from hl7_listener.arrival import Settled
+from hl7_listener.conformance_checker import Checker
 from hl7_listener.conformance_process import CheckFailed, CheckingProcess
 from hl7_listener.conformance_queue import CheckQueue, Waiting
 from hl7_listener.finding import MOST_BYTES, TOO_LARGE_TO_CHECK, TOO_SLOW_TO_CHECK, Finding
@@ -31,24 +32,6 @@ _ATTEMPTS: Final = 3
 _LATE, _RESTING = "late", "resting"
 
 P = ParamSpec("P")
-
-
-class Checker(Protocol):
-    """Who checks: :class:`CheckingProcess`, or a stand-in."""
-
-    starts: int
-
-    def check(self, raw: bytes, charset: str) -> tuple[Finding, ...]:
-        """Check one message. Raises CheckFailed."""
-        ...
-
-    def end(self) -> None:
-        """Make the check under way and all later ones fail; called from another thread."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything; called from the checking thread."""
-        ...
 
 
 class SamplerCounts(Struct, frozen=True):
@@ -160,11 +143,14 @@ class ConformanceSampler:
             self._next_store = self._monotonic() + self._stored_every
 
     def _found(self, waiting: Waiting) -> tuple[Finding, ...]:
+        if waiting.checked is not None:
+            self._checked += 1
+            return waiting.checked
         if len(waiting.raw) > MOST_BYTES:
             self._checked += 1
             return (Finding(TOO_LARGE_TO_CHECK),)
         try:
-            found = self._checker.check(waiting.raw, waiting.charset)
+            found = self._checker.check(waiting.raw, waiting.charset, waiting.profiles)
         except CheckFailed as error:
             if error.code == _RESTING or self._queue.closed:
                 self._not_checked += 1

@@ -25,15 +25,17 @@ _NICE: Final = 10
 _MOST_MEMORY: Final = 512 << 20
 """Bytes of address space: far from what a message within the limits needs, and a bound where one needs more."""
 _PREFIX: Final = 4
+_MOST_PATHS: Final = 64 << 10
 _PATIENCE: Final = 60
 """Seconds; the daemon's own deadline is far below and ends a check first, as long as there is a daemon."""
 
 
 class CheckRequest(Masked, msgspec.Struct, frozen=True, array_like=True):
-    """One message to check, and the codec that it was read with."""
+    """One message to check, the codec that it was read with, and the paths of message profiles."""
 
     raw: bytes
     charset: str
+    profiles: tuple[str, ...] = ()
 
 
 Answer = tuple[Finding, ...]
@@ -68,9 +70,9 @@ def _serve(peer: socket.socket) -> None:
     from hl7_listener.finding import MOST_BYTES  # noqa: PLC0415
 
     while True:
-        request = msgspec.msgpack.decode(receive(peer, MOST_BYTES + 1024), type=CheckRequest)
+        request = msgspec.msgpack.decode(receive(peer, MOST_BYTES + _MOST_PATHS), type=CheckRequest)
         signal.alarm(_PATIENCE)
-        findings = check(request.raw, charset=request.charset)
+        findings = check(request.raw, charset=request.charset, profiles=request.profiles)
         signal.alarm(0)
         peer.sendall(packed(findings))
 

@@ -18,11 +18,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from hl7_listener.arrival import Arrival, Settled
+from hl7_listener.arrival import Arrival, Settled, Taker
 from hl7_listener.batch_answers import BatchAnswers
 from hl7_listener.budget import ALLOWANCE, ByteBudget
 from hl7_listener.framing import Event, Frame
-from hl7_listener.ingest import Ingest
 from hl7_listener.intake import Intake
 from hl7_listener.interpreter import Interpreter
 from hl7_listener.not_stored import not_stored
@@ -49,7 +48,7 @@ class Connection(asyncio.Protocol):
         self,
         *,
         listener: ListenerOptions,
-        ingest: Ingest,
+        ingest: Taker,
         budget: ByteBudget,
         telemetry: Telemetry,
         clock: Callable[[], datetime],

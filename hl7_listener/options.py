@@ -25,10 +25,10 @@ class ListenerOptions(Struct, frozen=True):
     ``batch_acknowledgment`` gives a batch frame one answer, instead of one to each of its messages.
     ``organisation`` is the code whose records its messages make; ``timezone`` is the sender's, for times without an
     offset; ``region`` (ISO 3166-1) reads national phone numbers. ``charset`` overrides MSH-18, ``default_charset``
-    follows it (SPEC 3.4). ``validation`` is off, sample, report or enforce. ``held`` is how a held message is answered
-    (AA or AE: an AE stops some engines' whole feed). ``on_storage_failure`` is close, AE or AR (SPEC 3.2). ``content``
-    and ``permanent`` are what is answered to what could be mended and to what never can be; ``senders`` are their
-    profiles.
+    follows it (SPEC 3.4). ``validation`` is off, sample, report or enforce; ``message_profiles`` are paths of those to
+    check by, too. ``held`` is how a held message is answered (AA or AE: an AE stops some engines' whole feed).
+    ``on_storage_failure`` is close, AE or AR (SPEC 3.2). ``content`` and ``permanent`` are what is answered to what
+    could be mended and to what never can be; ``senders`` are their profiles.
 
     Limits, each with its reason: ``max_frame_bytes``, because a frame is held in memory whole; ``frame_deadline`` for
     one whole frame, because half a frame holds memory for as long as its sender likes; ``byte_budget`` for all
@@ -45,6 +45,7 @@ class ListenerOptions(Struct, frozen=True):
     charset: str | None = None
     default_charset: str | None = None
     validation: str = "sample"
+    message_profiles: tuple[str, ...] = ()
     verify_status: bool = False
     processing_ids: tuple[str, ...] = ("P", "T", "D")
     held: str = "AA"
@@ -76,3 +77,8 @@ class ListenerOptions(Struct, frozen=True):
             permanent=answers.permanent or self.permanent,
             held=answers.held or self.held,
         )
+
+    @property
+    def enforces(self) -> bool:
+        """Whether a message is checked before it is applied."""
+        return self.validation == "enforce"

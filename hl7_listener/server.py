@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from hl7_listener.arrival import Taker
 from hl7_listener.budget import ByteBudget
 from hl7_listener.connection import Connection
 from hl7_listener.guarded_telemetry import GuardedTelemetry
 from hl7_listener.handshake import Handshake
-from hl7_listener.ingest import Ingest
 from hl7_listener.options import ListenerOptions
 from hl7_listener.telemetry import Telemetry
 from hl7_listener.tls import TlsSide
@@ -27,7 +27,7 @@ class Listener:
     def __init__(
         self,
         options: ListenerOptions,
-        ingest: Ingest,
+        ingest: Taker,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
         tls: TlsSide | None = None,

@@ -1,4 +1,4 @@
-"""What no single key shows: settings that contradict each other, and those that this version cannot follow yet."""
+"""What no single key shows: settings that contradict each other."""
 
 from __future__ import annotations
 
@@ -24,13 +24,6 @@ def contradictions(settings: Settings, doubtful: frozenset[str] = frozenset()) -
     for reads, check in _CHECKS:
         if not reads & doubtful:
             yield from check(settings)
-
-
-def not_yet(settings: Settings) -> Iterator[Contradiction]:
-    """Find what is asked for and comes with a later version: enforced conformance."""
-    for position, listener in enumerate(settings.listeners):
-        if listener.validation == "enforce":  # to report instead would pass what somebody wanted stopped
-            yield Contradiction(("listeners", position, "validation"), "is not yet in this version", 'Use "report"')
 
 
 def _organisations_complete(settings: Settings) -> Iterator[Contradiction]:

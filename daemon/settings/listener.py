@@ -14,6 +14,7 @@ from daemon.settings.value_types import (
     Choices,
     Duration,
     DurationOrOff,
+    FilePath,
     FilePathOrNone,
     Flag,
     Host,
@@ -63,6 +64,8 @@ class Listener(Section):
     """The sender profile of those senders whom no profile matches: a file in senders.folder, or one that is shipped."""
     validation: Literal["off", "sample", "report", "enforce"] = "sample"
     """How much conformance is checked: nothing, one message a second and sender, all, or all before the ACK."""
+    message_profiles: Many[FilePath] = ()
+    """Message profiles (XML) by which conformance is checked, too: for each message the first that is for it."""
     verify_status: Flag = False
     """Whether only NHS numbers of status 01 pass; all else is held."""
     processing_ids: Choices[Annotated[str, Field(pattern=r"^[A-Z0-9]{1,3}$")]] = ("P", "T", "D")

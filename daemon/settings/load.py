@@ -18,12 +18,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.settings.certificates import unusable_certificates
-from daemon.settings.consistency import contradictions, not_yet
+from daemon.settings.consistency import contradictions
 from daemon.settings.document import BUILT_IN, find, read
 from daemon.settings.environment import ENVIRONMENT, Override, override, read_overrides
 from daemon.settings.explanation import explained
 from daemon.settings.faults import ConfigurationFaults, Contradiction, Fault
 from daemon.settings.key_names import key_names, nearest_key, section_at
+from daemon.settings.message_profiles import unusable_profiles
 from daemon.settings.sections import Settings
 from daemon.settings.senders import profile_faults
 from daemon.settings.value_types import Place
@@ -37,8 +38,9 @@ def load(
     """Load the configuration.
 
     ``path`` is what ``--config`` named, ``environ`` the environment (the process's by default), ``folder`` the current
-    one. With ``serving``, what this version cannot follow yet is a fault too, and so is a certificate that cannot be
-    used. Raise :class:`ConfigurationFaults`.
+    one. With ``serving``, a certificate or message profile that cannot be used is a fault too.
+
+    Raise :class:`ConfigurationFaults`.
     """
     environ = os.environ if environ is None else environ
     folder = Path.cwd() if folder is None else folder
@@ -74,8 +76,8 @@ def _validate(document: dict[str, Any], place: Place, *, serving: bool) -> tuple
 
 def _in_service(settings: Settings) -> Iterator[Contradiction]:
     """Find what only somebody who serves with these settings would stumble over."""
-    yield from not_yet(settings)
     yield from unusable_certificates(settings, datetime.now(UTC))
+    yield from unusable_profiles(settings)
 
 
 def _holds(value: Any, path: Sequence[Step]) -> bool:

@@ -35,8 +35,8 @@ class StandIn:
         self.ended = threading.Event()
         self.closed = False
 
-    def check(self, raw: bytes, charset: str) -> tuple[Finding, ...]:
-        del raw, charset
+    def check(self, raw: bytes, charset: str, profiles: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+        del raw, charset, profiles
         answer = self.answers.pop(0)
         if answer is None:
             self.busy.set()

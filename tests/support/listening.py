@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from sqlalchemy import Connection, select
 
 from hl7_listener.arrival import Settled
 from hl7_listener.certificates import TlsOptions
+from hl7_listener.conformance_checker import Checker
+from hl7_listener.conformance_gate import ConformanceGate
+from hl7_listener.conformance_process import CheckingProcess
 from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
 from hl7_listener.tls import TlsSide
@@ -77,7 +81,7 @@ class Recorder:
 
 
 class Listening:
-    """One listener over the database of that URL; ``changes`` are fields of its options, and ``tls``.
+    """One listener over the database of that URL; ``changes`` are fields of its options, ``tls`` and ``checker``.
 
     ``beside`` is a second daemon, on the same database.
 
@@ -87,6 +91,7 @@ class Listening:
 
     def __init__(self, database_url: str, *, beside: Listening | None = None, **changes: Any) -> None:
         tls: TlsOptions | None = changes.pop("tls", None)
+        checker: Checker | None = changes.pop("checker", None)
         self.hospital: Hospital = Hospital(database_url, beside=beside.hospital if beside else None)
         self.options = replace(self.hospital.listener, **changes)
         self.told = Recorder()
@@ -101,12 +106,15 @@ class Listening:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self.tls = None if tls is None else TlsSide(tls, datetime.now(UTC))
-        self.listener = Listener(self.options, self.ingest, self.told, lambda: datetime.now(UTC), self.tls)
+        self.gate = ConformanceGate(self.ingest, checker or CheckingProcess(time.monotonic), self.told.errors.append)
+        front = self.gate if self.options.enforces else self.ingest
+        self.listener = Listener(self.options, front, self.told, lambda: datetime.now(UTC), self.tls)
         self.port = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
         self.ingest.start(self.loop)
+        self.gate.start()
         self.port = self.run(self.listener.start())
         return self
 
@@ -118,6 +126,7 @@ class Listening:
             self.loop.call_soon_threadsafe(connection.abort)
         eventually(lambda: self.listener.connections == 0, "the connections to end")
         self.run(self.listener.drain(self.options.frame_deadline))
+        self.gate.stop(SAFETY)
         self.ingest.stop()
         self.run(self.loop.shutdown_default_executor())
         self.loop.call_soon_threadsafe(self.loop.stop)

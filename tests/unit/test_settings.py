@@ -309,18 +309,6 @@ class TestContradictions:
         text = "[[listeners]]\nport=0\n[api]\nport=0\n[join]\nport=0"
         assert loaded(tmp_path, text).join.port == 0
 
-    @pytest.mark.parametrize(
-        ("text", "key"),
-        [
-            ("[[listeners]]\nvalidation='enforce'", "listeners.0.validation"),
-        ],
-    )
-    def test_what_comes_later_loads_and_is_a_fault_for_serving(self, tmp_path: Path, text: str, key: str) -> None:
-        loaded(tmp_path, text)
-        (fault,) = faults(tmp_path, text, serving=True)
-        assert fault.key == key
-        assert fault.wrong == "is not yet in this version"
-
 
 class TestListeners:
     def test_one_belongs_to_the_first_organisation_and_keeps_its_zone(self, tmp_path: Path) -> None:
