@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "quarantine": "Look at, mend, apply or discard what waits for a person.",
     "replay": "Apply stored messages again: what could not be applied when it came.",
     "fake-providers": "Run providers that deliver to nobody, for trial and tests.",
+    "describe-feed": "Describe what each sender really sends, and draft its profile.",
     "findings": "Show each sender's report: which rules of HL7 it breaks, where, how often.",
     "acceptance": "Play nasty cases against any MLLP listener.",
     "invite": "Find the people who may be invited and invite them, once, now.",
