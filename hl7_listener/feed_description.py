@@ -22,11 +22,13 @@ PEOPLE: Final = 5
 """Different identifiers that a sender's own word must have come with before it is shown."""
 OTHER: Final = "(other)"
 RARE: Final = "(rare)"
-FIELDS: Final = ("PID-2", "PID-3", "PID-5", "PID-7", "PID-8", "PID-11", "PID-13", "PID-14", "PID-29", "PID-30", "PID-32", "EVN-2")  # fmt: skip
-"""Fields whose presence is counted: those that doorstep reads."""
-STANDARD_SEGMENTS: Final = frozenset(
-    ["MSH", "EVN", "PID", "PD1", "ARV", "ROL", "NK1", "PV1", "PV2", "DB1", "OBX", "AL1", "DG1", "DRG", "PR1", "GT1", "IN1", "IN2", "IN3", "ACC", "UB1", "UB2", "MRG", "SFT", "NTE", "PDA", "IAM", "CON", "PRT", "ORC", "OBR", "SCH", "RGS", "AIS", "AIG", "AIL", "AIP", "TXA", "SPM", "TQ1", "DSC", "ERR", "MSA", "QRD", "QRF", "FT1", "CTI", "ZPI"]
+FIELDS: Final = tuple(
+    "PID-2 PID-3 PID-5 PID-7 PID-8 PID-11 PID-13 PID-14 PID-29 PID-30 PID-32 EVN-2".split()  # noqa: SIM905 (to be read)
 )
+"""Fields whose presence is counted: those that doorstep reads."""
+_PERSON: Final = "MSH EVN PID PD1 ARV ROL NK1 PV1 PV2 DB1 OBX AL1 DG1 DRG PR1 GT1 IN1 IN2 IN3 ACC UB1 UB2 MRG SFT NTE"
+_OTHERS: Final = "PDA IAM CON PRT ORC OBR SCH RGS AIS AIG AIL AIP TXA SPM TQ1 DSC ERR MSA QRD QRF FT1 CTI"
+STANDARD_SEGMENTS: Final = frozenset(f"{_PERSON} {_OTHERS}".split())
 """Segments that may be named however rare they are. Another one may be a piece of broken text, and somebody's name."""
 MOST_KINDS: Final = 500
 MOST_SHAPES: Final = 200
@@ -40,6 +42,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:/&-]{0,63}\Z")
 _DIGIT: Final = re.compile(r"\d")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _LONGEST_SHAPE: Final = 26
+_LONGEST_WORD: Final = 80  # more than a word may have, so that a longer one is none
 _TEN: Final = 10
 
 
@@ -163,8 +166,8 @@ class FeedDescription(Masked):
         value = message.unescape(parts[0], 64).strip()
         if not value or value == NULL:
             return
-        authority = message.unescape(message.subcomponents(parts[3])[0] if parts[3] else "", 64).strip()
-        type_ = message.unescape(parts[4], 64).partition("{")[0].strip()
+        authority = message.unescape(message.subcomponents(parts[3])[0] if parts[3] else "", _LONGEST_WORD).strip()
+        type_ = message.unescape(parts[4], _LONGEST_WORD).partition("{")[0].strip()
         key = (authority, type_)
         if key not in self._kinds and len(self._kinds) >= MOST_KINDS:
             key = (RARE, RARE)
