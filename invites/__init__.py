@@ -10,6 +10,8 @@ The path of one person through the files of this room:
    and :mod:`~invites.enqueue` makes, in one transaction, the pair (:mod:`~invites.mint`, :mod:`~invites.access_token`),
    the invitation and the entry in the :mod:`~invites.outbox`. Any other message comes in by :mod:`~invites.post`: what
    it says is its :mod:`~invites.content`, how it is treated its :mod:`~invites.purpose`.
+   What may be issued and sent now (:mod:`~invites.rhythm`) is asked of the :mod:`~invites.gate`: hours,
+   :mod:`~invites.pauses`, the day's :mod:`~invites.tally`, the :mod:`~invites.canary`.
 3. :mod:`~invites.dispatch` takes due entries of one channel all the way: claim, :mod:`~invites.prepare` (re-check and
    render), mark, send (:mod:`~invites.senders`, :mod:`~invites.channels`), :mod:`~invites.finish`. What may become of
    an entry is a table in :mod:`~invites.invitation`.

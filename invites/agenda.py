@@ -9,13 +9,36 @@ Each selection names its partial index by the index's own condition and sorts by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select, text
+from msgspec import Struct
+from sqlalchemy import Connection, Select, or_, select, text
 
 from invites.tables import LEASED, WAITING, outbox
 from patient_records.instants import to_micros
+
+PAUSED: Final = "paused"
+
+
+class Barred(Struct, frozen=True):
+    """Organisations whose messages by a channel may not go out now, with the code of the reason.
+
+    ``invitations`` are those whose invitations and reminders wait, ``everything`` those of whom nothing goes out.
+    """
+
+    invitations: Mapping[str, str] = {}
+    everything: frozenset[str] = frozenset()
+
+    def stops(self, organisation: str, *, invitation: bool) -> str | None:
+        """Why this message may not go out; None: it may."""
+        if organisation in self.everything:
+            return PAUSED
+        return self.invitations.get(organisation) if invitation else None
+
+
+NOBODY: Final = Barred()
 
 
 def any_lapsed(connection: Connection, now: datetime) -> bool:
@@ -33,9 +56,14 @@ def any_final_since(connection: Connection, since: datetime) -> bool:
     return any_of(connection, select(outbox.c.id).where(outbox.c.final_at >= to_micros(since)))
 
 
-def due(statement: Select[Any], waiting: str, channel: str, now: datetime) -> Select[Any]:
-    """Of a channel what waits (``QUEUED`` or ``UNKNOWN``) and is due, the longest due first."""
+def due(statement: Select[Any], waiting: str, channel: str, now: datetime, barred: Barred = NOBODY) -> Select[Any]:
+    """Of a channel what waits (``QUEUED`` or ``UNKNOWN``), is due and not barred, the longest due first."""
     found = statement.where(text(waiting), outbox.c.channel == channel, outbox.c.due_at <= to_micros(now))
+    if barred.everything:
+        found = found.where(outbox.c.organisation.not_in(sorted(barred.everything)))
+    if barred.invitations:
+        other = outbox.c.organisation.not_in(sorted(barred.invitations))
+        found = found.where(or_(outbox.c.invitation_id.is_(None), other))
     return found.order_by(outbox.c.due_at)
 
 

@@ -14,6 +14,7 @@ from invites.consequences import Consequences
 from invites.dispatch import CLOSING, Dispatch
 from invites.enqueue import Enqueue
 from invites.finish import Finish
+from invites.gate import Gate
 from invites.issue import Issue
 from invites.mint import Mint
 from invites.on_request import OnRequest
@@ -49,6 +50,7 @@ class Invites(Struct, frozen=True):
     sweep: Sweep
     receipts: Receipts
     finish: Finish
+    gate: Gate
 
     def jobs(self, invite_every: timedelta) -> list[Job]:
         """Give the jobs of the schedule: issuing, the sweep, and one for each lane."""
@@ -80,12 +82,13 @@ def assemble(
     mint = Mint(ring, ids, random_bytes, options.lifetime)
     enqueue = Enqueue(mint, ids, options)
     onward = Onward(records, enqueue, options)
-    finish = Finish(database, onward, options.retry, chance)
-    receipts = Receipts(database, onward)
+    gate = Gate(options)
+    finish = Finish(database, onward, options.retry, chance, gate=gate)
+    receipts = Receipts(database, onward, gate)
     return Invites(
         consequences=Consequences(options),
         mint=mint,
-        issue=Issue(database, records, enqueue, options),
+        issue=Issue(database, records, enqueue, options, gate),
         on_request=OnRequest(records, mint, options),
         lanes={
             lane.channel.kind: Dispatch(database, records, lane, options, onward=onward, finish=finish, ids=ids)
@@ -94,4 +97,5 @@ def assemble(
         sweep=Sweep(database, records, onward, options, receipts),
         receipts=receipts,
         finish=finish,
+        gate=gate,
     )

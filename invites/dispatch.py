@@ -23,16 +23,19 @@ from functools import partial
 from typing import Final
 
 from msgspec import Struct, field
+from sqlalchemy import Connection
 
 from invites import outbox
 from invites.answers_kept import AnswersKept
 from invites.bad_contacts import destination
 from invites.channels.channel import OUTCOME_NAMES, HandedOver
 from invites.finish import Answer, Finish, NotBegun
+from invites.gate import Gate
 from invites.invitation import FINAL, EntryEvent, EntryState, after
 from invites.onward import Onward, Undelivered
 from invites.options import InviteOptions, Lane
 from invites.outbox import NOT_BEGUN, Move, OutboxEntry, Start
+from invites.pauses import Brake
 from invites.prepare import Dropped, Prepare, Ready
 from invites.record_versions import locked_versions
 from invites.senders import Call, Senders
@@ -93,11 +96,20 @@ class Dispatch:
         self._onward = onward
         self._ids = ids
         self._elapsed = elapsed
+        self._held_back = False
+        self._gate = Gate(options)
+        self._pauses = Brake(database, elapsed)
         self._prepare = Prepare(database, records, lane, options)
         self._senders = Senders(lane.channel.kind, options.senders)
         self._answers = AnswersKept(finish)
         self._settle = Settle(
-            database, lane, options, prepare=self._prepare, senders=self._senders, answers=self._answers
+            database,
+            lane,
+            options,
+            prepare=self._prepare,
+            senders=self._senders,
+            answers=self._answers,
+            brake=self._brake,
         )
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> DispatchReport:
@@ -125,7 +137,8 @@ class Dispatch:
         return self._senders.close(deadline)
 
     def _batch(self, report: DispatchReport, stopping: Callable[[], bool]) -> bool:
-        """Take one batch all the way; gives whether there was one."""
+        """Take one batch all the way; gives whether there may be another: not where all of this one was held back."""
+        self._held_back = False
         may_begin, owner = self._may_begin(stopping), self._ids.opaque()
         entries = self._claim(owner)
         prepared = self._prepare(entries) if entries and not stopping() else []
@@ -136,14 +149,14 @@ class Dispatch:
         report.dropped.update(drop.code for drop in dropped)
         send = self._lane.provider.send
         calls = [
-            Call(each.entry, each.entry.attempt + 1, partial(send, each.request))
+            Call(each.entry, each.entry.attempt + 1, partial(send, each.request), self._brake(each.entry))
             for each in self._mark(owner, ready, dropped)
         ]
         for group in self._senders.answers(calls, may_begin=may_begin):
             self._answers.add(group)
             report.count(group)
         self._answers.catch_up()
-        return bool(entries)
+        return bool(entries) and (bool(calls) or not self._held_back)
 
     def _may_begin(self, stopping: Callable[[], bool]) -> Callable[[], bool]:
         """Whether a call may still begin: half of the lease must be left to it, counted from before the claim.
@@ -155,18 +168,35 @@ class Dispatch:
 
     def _claim(self, owner: str) -> list[OutboxEntry]:
         """Claim a batch; a look without a writer finds out first whether there is one."""
+        channel = self._lane.channel.kind
         with self._database.read() as connection:
-            if not outbox.anything_due(connection, self._lane.channel.kind, self._database.now(connection)):
+            now = self._database.now(connection)
+            barred = self._gate.barred(connection, channel, now)
+            if not outbox.anything_due(connection, channel, now, barred):
                 return []
         with self._database.begin() as connection:
             return outbox.claim(
                 connection,
-                self._lane.channel.kind,
+                channel,
                 owner,
                 lease=self._options.lease,
                 limit=self._options.claim_batch,
                 now=self._database.now(connection),
+                barred=barred,
             )
+
+    def _brake(self, entry: OutboxEntry) -> Callable[[], bool]:
+        """Whether nobody paused this message's organisation and channel since it was marked."""
+        invitation = entry.invitation_id is not None
+        return partial(self._pauses.allows, entry.organisation, entry.channel, invitation=invitation)
+
+    def _open(self, connection: Connection, mine: list[Ready], now: datetime) -> list[Ready]:
+        """Those that may go out now: hours and pauses asked again, and a place of the day's cap taken for each."""
+        barred = self._gate.barred(connection, self._lane.channel.kind, now)
+        free = [e for e in mine if not barred.stops(e.entry.organisation, invitation=e.entry.invitation_id is not None)]
+        admitted = self._gate.take(connection, [each.entry for each in free], now)
+        self._held_back = len(admitted) < len(mine)
+        return [each for each in free if each.entry.id in admitted]
 
     def _mark(self, owner: str, ready: list[Ready], dropped: list[Dropped]) -> list[Ready]:
         """Commit that the ready ones are being sent and what befell the dropped ones; gives those to be sent.
@@ -184,7 +214,9 @@ class Dispatch:
             now = self._database.now(connection)
             mine = [each for each in ready if each.entry.id in held]
             fresh = [each for each in mine if versions.get(each.entry.record_id) == each.version]
-            stale = [_given_back(each.entry) for each in mine if versions.get(each.entry.record_id) != each.version]
+            fresh = self._open(connection, fresh, now)
+            going = {each.entry.id for each in fresh}
+            stale = [_given_back(each.entry) for each in mine if each.entry.id not in going]
             starts = [self._start(each) for each in fresh]
             outbox.start(connection, starts, lease=self._options.lease, now=now)
             drops = [drop for drop in dropped if drop.entry.id in held] + stale

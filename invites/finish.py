@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from invites import outbox
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Unknown
+from invites.gate import Gate
 from invites.invitation import FINAL, EntryEvent, EntryState, after
 from invites.onward import Onward, Undelivered
 from invites.outbox import Answered, Move, OutboxEntry, Tries
@@ -78,11 +79,14 @@ class Finish:
         onward: Onward,
         retry: RetryPolicy,
         chance: Callable[[], float],
+        *,
         pause: Callable[[float], None] = time.sleep,
+        gate: Gate | None = None,
     ) -> None:
         """``chance`` gives numbers of [0, 1) for the back-off; ``pause`` waits so many seconds."""
         self._database = database
         self._pause = pause
+        self._gate = gate
         self._onward = onward
         self._retry = retry
         self._chance = chance
@@ -123,6 +127,18 @@ class Finish:
         )
         outbox.answer(connection, [step.answered for step, _, latest in known if _is_news(step, latest)], now)
         self._onward.go_on(connection, _undelivered(moved), people, now)
+        self._keep_count(connection, [step for step, _ in moved], now)
+
+    def _keep_count(self, connection: Connection, moved: Sequence[_Step], now: datetime) -> None:
+        """Give the day's places back of what certainly was not sent, and count results for the automatic pause."""
+        if self._gate is None:
+            return
+        unsent = [step for step in moved if isinstance(step.answer.outcome, NotSent | Refused | NotBegun)]
+        self._gate.give_back(connection, [(step.answer.entry, step.answer.number) for step in unsent])
+        judged = [step for step in moved if isinstance(step.answer.outcome, Accepted | Refused)]
+        invitations = [step for step in judged if step.answer.entry.invitation_id is not None]
+        told = [(s.answer.entry, isinstance(s.answer.outcome, Accepted)) for s in invitations]
+        self._gate.note(connection, [(entry.organisation, entry.channel, good) for entry, good in told], now)
 
     def _steps(self, connection: Connection, answers: Sequence[Answer], now: datetime) -> list[_Step]:
         waiting = [a.entry.id for a in answers if isinstance(a.outcome, NotSent | Unknown)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -19,10 +19,12 @@ from typing import Final
 from msgspec import Struct, field
 from sqlalchemy import Connection
 
-from invites import repository
+from invites import canary, repository
+from invites.allowance import Allowance
 from invites.bad_contacts import without_bad
 from invites.eligibility import Assessment, Eligible, Ineligible, Reason, assess
 from invites.enqueue import Draft, Enqueue
+from invites.gate import Gate
 from invites.invitation import FIRST
 from invites.legible import legible
 from invites.options import InviteOptions
@@ -31,15 +33,20 @@ from patient_records.errors import StorageConflict
 from patient_records.repository import OpenRecord, Records
 from patient_records.unit_of_work import Database
 
+_IN_VAIN: Final = 2000  # people looked at in a row who found no place: the others are the next run's
 _TRIES: Final = 3  # a batch that conflicts is done again with fresh eyes; one that always does waits for the next run
 
 
 class IssueReport(Struct):
-    """What one run did: invitations by channel, people found ineligible after all, batches given up to conflicts."""
+    """What one run did: invitations by channel, people found ineligible after all, batches given up to conflicts.
+
+    ``waiting`` counts those who were looked at, may be invited, and found no place: caps, hours, a pause, the canary.
+    """
 
     issued: Counter[str] = field(default_factory=Counter)
     ineligible: Counter[str] = field(default_factory=Counter)
     conflicts: int = 0
+    waiting: int = 0
 
     @property
     def total(self) -> int:
@@ -48,16 +55,25 @@ class IssueReport(Struct):
 
 
 class _Batch(Struct, frozen=True):
-    """One transaction's worth: the last id that was looked at, and what was found of each person."""
+    """One transaction's worth: the last id that was looked at, and and what was found of each person.
+
+    ``waiting`` are eligible and found no place; ``used_up``: nobody would find one any more.
+    """
 
     last: int
     found: dict[int, Assessment]
+    waiting: int = 0
+    used_up: bool = False
 
 
 class Issue:
     """Invites people. One object serves any number of runs."""
 
-    def __init__(self, database: Database, records: Records, enqueue: Enqueue, options: InviteOptions) -> None:
+    def __init__(
+        self, database: Database, records: Records, enqueue: Enqueue, options: InviteOptions, gate: Gate
+    ) -> None:
+        self._gate = gate
+        self._goes_on: dict[str, int] = {}
         self._database = database
         self._records = records
         self._enqueue = enqueue
@@ -70,27 +86,48 @@ class Issue:
         stopping: Callable[[], bool] = lambda: False,
         progress: Callable[[int], None] = lambda _issued: None,
         pause: Callable[[], None] = lambda: None,
+        heed_hours: bool = True,
     ) -> IssueReport:
         """Invite everybody who may be invited, or the first ``limit``; ends early, between batches, when stopping.
 
         ``progress`` hears after each batch how many were invited so far; ``pause`` is called after each, too, for those
-        who run beside a daemon in a process of their own. Raises StorageUnavailable; what was committed before that
+        who run beside a daemon in a process of their own. ``heed_hours`` is False where a person issues by hand:
+        sending keeps its hours all the same. Raises StorageUnavailable; what was committed before that
         stays.
         """
         report = IssueReport()
         for organisation in self._options.organisations:
             self._give_another_chance(organisation, stopping)
-            after = 0
+            if not self._any_place(organisation, heed_hours=heed_hours):
+                continue
+            after, in_vain = self._goes_on.pop(organisation, 0), 0
             while not stopping():
                 size = min(self._options.issue_batch, (limit - report.total) if limit is not None else 1 << 30)
-                batch = self._batch_again(organisation, after, size, report) if size > 0 else None
+                batch = (
+                    self._batch_again(organisation, after, size, report, heed_hours=heed_hours) if size > 0 else None
+                )
                 if batch is None:
                     break
                 after = batch.last
-                _count(report, batch.found.values())
+                _count(report, batch)
                 progress(report.total)
                 pause()
+                in_vain = 0 if batch.found else in_vain + batch.waiting
+                if batch.used_up or in_vain >= _IN_VAIN:
+                    self._goes_on[organisation] = after if in_vain >= _IN_VAIN else 0
+                    break
         return report
+
+    def _any_place(self, organisation: str, *, heed_hours: bool) -> bool:
+        """Whether anybody of the organisation might be invited now; lets go who waits for a canary that ended well."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            passes = self._gate.canary_may_pass(connection, organisation, now)
+            used_up = self._gate.allowance(connection, organisation, now, heed_hours=heed_hours).used_up
+        if passes:
+            with self._database.begin() as connection:
+                canary.let_go(connection, organisation, canary.BY_RESULT, self._database.now(connection))
+        return not used_up
 
     def _give_another_chance(self, organisation: str, stopping: Callable[[], bool]) -> None:
         """Look, once a day, at those whom no channel reached: what failed by an outage may work again."""
@@ -107,7 +144,9 @@ class Issue:
                 people = [person.record for person in opened.values()]
                 reassess(connection, people, self._options, self._database.now(connection))
 
-    def _batch_again(self, organisation: str, after: int, size: int, report: IssueReport) -> _Batch | None:
+    def _batch_again(
+        self, organisation: str, after: int, size: int, report: IssueReport, *, heed_hours: bool
+    ) -> _Batch | None:
         """Do a batch, and again while it conflicts; a batch that always does is passed over until the next run."""
         picked: list[int] = []
         for _ in range(_TRIES):
@@ -117,18 +156,17 @@ class Issue:
                 if not picked:
                     return None
                 with self._database.begin() as connection:
-                    found = self._invite(connection, picked)
+                    return self._invite(connection, organisation, picked, heed_hours=heed_hours)
             except StorageConflict:
                 continue
-            return _Batch(picked[-1], found)
         report.conflicts += 1
         return _Batch(picked[-1], {}) if picked else None
 
-    def _invite(self, connection: Connection, picked: list[int]) -> dict[int, Assessment]:
-        """Lock, look again, and invite, all in the caller's transaction; gives what was found of each person."""
+    def _invite(self, connection: Connection, organisation: str, picked: list[int], *, heed_hours: bool) -> _Batch:
+        """Lock, look again, and invite, all in the caller's transaction."""
         opened = legible(self._records.load_free, connection, picked)
         if not opened:
-            return {}
+            return _Batch(picked[-1], {})
         now = self._database.now(connection)
         today = self._options.today(now)
         people = [opened[id_] for id_ in sorted(opened)]
@@ -146,18 +184,30 @@ class Issue:
             )
             for id_ in sorted(opened)
         }
-        drafts = self._drafts(connection, people, found)
+        allowance = self._allowance(connection, organisation, now, heed_hours=heed_hours)
+        drafts = self._drafts(connection, people, found, allowance)
+        drafted = {draft.opened.record.id for draft in drafts}
+        waiting = [id_ for id_, said in found.items() if isinstance(said, Eligible) and id_ not in drafted]
+        settled = {id_: said for id_, said in found.items() if id_ not in set(waiting)}
         self._enqueue(connection, drafts, now)
-        self._write_down(connection, people, found, now)
-        return found
+        self._gate.canary_out(connection, organisation, len(drafts), now)
+        self._write_down(connection, [person for person in people if person.record.id in settled], settled, now)
+        return _Batch(picked[-1], settled, len(waiting), allowance.used_up)
 
-    def _drafts(self, connection: Connection, people: list[OpenRecord], found: dict[int, Assessment]) -> list[Draft]:
-        """Draft the invitation of each eligible person, by their first channel, numbered after any before it."""
+    def _allowance(self, connection: Connection, organisation: str, now: datetime, *, heed_hours: bool) -> Allowance:
+        allowance = self._gate.allowance(connection, organisation, now, heed_hours=heed_hours)
+        allowance.limit(self._gate.canary_left(connection, organisation, now))
+        return allowance
+
+    def _drafts(
+        self, connection: Connection, people: list[OpenRecord], found: dict[int, Assessment], allowance: Allowance
+    ) -> list[Draft]:
+        """Draft the invitation of each eligible person who finds a place, by their first channel, numbered on."""
         numbers = repository.highest_numbers(connection, found, FIRST)
         drafts = []
         for person in people:
             said = found[person.record.id]
-            if isinstance(said, Eligible):
+            if isinstance(said, Eligible) and allowance.take(said.channels[0]):
                 number = numbers.get(person.record.id, 0) + 1
                 drafts.append(Draft(person, said.channels[0], FIRST, number))
         return drafts
@@ -176,8 +226,9 @@ class Issue:
         repository.put_eligibility(connection, rows)
 
 
-def _count(report: IssueReport, found: Iterable[Assessment]) -> None:
-    for said in found:
+def _count(report: IssueReport, batch: _Batch) -> None:
+    report.waiting += batch.waiting
+    for said in batch.found.values():
         if isinstance(said, Eligible):
             report.issued[said.channels[0]] += 1
         else:

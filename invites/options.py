@@ -10,6 +10,7 @@ from msgspec import Struct
 from invites.channels.channel import LETTER, Channel, HandedOver, Organisation, Provider
 from invites.eligibility import Policy
 from invites.retry import RetryPolicy
+from invites.rhythm import Rhythm
 from patient_records.blind_index import BlindIndex
 
 LETTER_NEEDS = timedelta(days=14)
@@ -35,7 +36,8 @@ class InviteOptions(Struct, frozen=True):
     ``senders`` is how many calls of one provider run at a time; ``zone`` the local one, for ages and expiry dates.
     ``blind_index`` finds contacts that failed; without it none is known. ``organisations`` by code: the records of
     others are assessed but nobody is invited for them. ``letters_at`` is the local time of day at which letters are
-    handed over, None for as they come.
+    handed over, None for as they come. ``rhythm`` says when and how many; ``zones`` are those of organisations that
+    have another one for that.
     """
 
     organisations: Mapping[str, Organisation]
@@ -50,6 +52,8 @@ class InviteOptions(Struct, frozen=True):
     zone: tzinfo = UTC
     blind_index: BlindIndex | None = None
     letters_at: time | None = None
+    rhythm: Rhythm = Rhythm()
+    zones: Mapping[str, tzinfo] = {}
 
     def today(self, now: datetime) -> date:
         """The day on the local calendar."""
@@ -63,6 +67,14 @@ class InviteOptions(Struct, frozen=True):
         if channel != LETTER or self.letters_at is None:
             return now
         return next_at(self.letters_at, now, self.zone)
+
+    def zone_of(self, organisation: str) -> tzinfo:
+        """The zone of an organisation's hours and days."""
+        return self.zones.get(organisation, self.zone)
+
+    def today_of(self, organisation: str, now: datetime) -> date:
+        """The day on an organisation's own calendar, in which its caps are counted."""
+        return now.astimezone(self.zone_of(organisation)).date()
 
     def entry_expires(self, channel: str, token_expires: datetime) -> datetime:
         """Until when an entry may be sent: a letter is never posted with less than 14 days left (SPEC 5.4)."""

@@ -19,6 +19,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, update
 
 from invites import agenda
+from invites.agenda import NOBODY, Barred
 from invites.invitation import CANCELLABLE, FINAL, EntryEvent, EntryState, after
 from invites.tables import QUEUED, UNKNOWN, attempts, destinations, outbox
 from patient_records.bulk import BulkInsert
@@ -50,6 +51,7 @@ _COLUMNS: Final = (
     outbox.c.sealed_request,
     outbox.c.created_at,
     outbox.c.purpose,
+    outbox.c.organisation,
 )
 
 _MOVE: Final = (
@@ -125,6 +127,7 @@ class OutboxEntry(Masked, Struct, frozen=True):
     sealed_request: bytes | None
     created_at: datetime
     purpose: str
+    organisation: str
 
 
 class Start(Masked, Struct, frozen=True):
@@ -163,21 +166,28 @@ class Answered(Struct, frozen=True):
     code: str | None
 
 
-def anything_due(connection: Connection, channel: str, now: datetime) -> bool:
+def anything_due(connection: Connection, channel: str, now: datetime, barred: Barred = NOBODY) -> bool:
     """Whether :func:`claim` would find anything. To be asked of a reader, so that a lane at rest writes nothing."""
-    return agenda.any_of(connection, agenda.due(select(outbox.c.id), QUEUED, channel, now))
+    return agenda.any_of(connection, agenda.due(select(outbox.c.id), QUEUED, channel, now, barred))
 
 
-def anything_to_settle(connection: Connection, channel: str, now: datetime) -> bool:
+def anything_to_settle(connection: Connection, channel: str, now: datetime, barred: Barred = NOBODY) -> bool:
     """Whether :func:`claim_unknown` would find anything; for a reader, too."""
-    return agenda.any_of(connection, agenda.due(select(outbox.c.id), UNKNOWN, channel, now))
+    return agenda.any_of(connection, agenda.due(select(outbox.c.id), UNKNOWN, channel, now, barred))
 
 
 def claim(
-    connection: Connection, channel: str, owner: str, *, lease: timedelta, limit: int, now: datetime
+    connection: Connection,
+    channel: str,
+    owner: str,
+    *,
+    lease: timedelta,
+    limit: int,
+    now: datetime,
+    barred: Barred = NOBODY,
 ) -> list[OutboxEntry]:
     """Take the lease of up to ``limit`` due entries of a channel, the longest due first. Never waits for others."""
-    entries = _take(connection, agenda.due(select(*_COLUMNS), QUEUED, channel, now).limit(limit))
+    entries = _take(connection, agenda.due(select(*_COLUMNS), QUEUED, channel, now, barred).limit(limit))
     if entries:
         claimed = update(outbox).where(outbox.c.id.in_([entry.id for entry in entries]))
         state = after(EntryState.QUEUED, EntryEvent.CLAIM)
@@ -189,13 +199,19 @@ def claim(
 
 
 def claim_unknown(
-    connection: Connection, channel: str, *, lease: timedelta, limit: int, now: datetime
+    connection: Connection,
+    channel: str,
+    *,
+    lease: timedelta,
+    limit: int,
+    now: datetime,
+    barred: Barred = NOBODY,
 ) -> list[OutboxEntry]:
     """Take up to ``limit`` unknown entries of a channel that are due to be settled; others see them due a lease later.
 
     They stay ``unknown``: should this process die over them, that is still what they are.
     """
-    entries = _take(connection, agenda.due(select(*_COLUMNS), UNKNOWN, channel, now).limit(limit))
+    entries = _take(connection, agenda.due(select(*_COLUMNS), UNKNOWN, channel, now, barred).limit(limit))
     if entries:
         taken = update(outbox).where(outbox.c.id.in_([entry.id for entry in entries]))
         connection.execute(taken.values(due_at=to_micros(now + lease)))
@@ -370,6 +386,7 @@ def _entries(connection: Connection, statement: Select[Any]) -> list[OutboxEntry
             sealed_request=row.sealed_request,
             created_at=from_micros(row.created_at),
             purpose=row.purpose,
+            organisation=row.organisation,
         )
         for row in connection.execute(statement)
     ]

@@ -79,12 +79,6 @@ def find_entries(connection: Connection, said: Sequence[Receipt]) -> dict[int, O
     return found
 
 
-def organisations_of(connection: Connection, entry_ids: Collection[int]) -> dict[int, str]:
-    """Whose these entries are."""
-    rows = select(entries.c.id, entries.c.organisation).where(entries.c.id.in_(sorted(entry_ids)))
-    return {row.id: row.organisation for row in connection.execute(rows)} if entry_ids else {}
-
-
 def known(connection: Connection, entry_ids: Collection[int]) -> dict[int, list[ReceiptRow]]:
     """Everything that was said of these entries so far, the earliest first; silent ones are left out."""
     if not entry_ids:

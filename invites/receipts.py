@@ -26,6 +26,7 @@ from sqlalchemy import Connection
 
 from invites import bad_contacts, outbox, receipt_rows, repository
 from invites.bad_contacts import Failure
+from invites.gate import Gate
 from invites.invitation import FINAL, EntryEvent, EntryState
 from invites.onward import Onward
 from invites.outbox import Move, OutboxEntry
@@ -88,9 +89,10 @@ class _Change(Struct, frozen=True):
 class Receipts:
     """Takes receipts in. One object serves any number of threads."""
 
-    def __init__(self, database: Database, onward: Onward) -> None:
+    def __init__(self, database: Database, onward: Onward, gate: Gate) -> None:
         self._database = database
         self._onward = onward
+        self._gate = gate
 
     def take(self, receipts: Sequence[Receipt]) -> ReceiptReport:
         """Take these in, in a transaction of its own. Raises StorageUnavailable or StorageConflict: take them again."""
@@ -145,6 +147,7 @@ class Receipts:
         underway = invited_by(connection, {entry.record_id for entry in failing})
         alone = [entry for entry in failing if not underway.get(entry.record_id)]
         report.next_invitations = self._onward.turn_to_next(connection, alone, concerned, people, now)
+        self._gate.note(connection, [(entry.organisation, entry.channel, False) for entry in failing], now)
 
     def _settle(
         self,
@@ -175,7 +178,6 @@ class Receipts:
         """Store what is new and which receipt prevails; gives the entries where that changed."""
         entries = {entry.id: entry for entry, _ in found}
         known = receipt_rows.known(connection, entries)
-        organisations = receipt_rows.organisations_of(connection, entries)
         changes, rows = [], []
         for id_, entry in entries.items():
             before = known.get(id_, [])
@@ -183,7 +185,7 @@ class Receipts:
             for receipt in [receipt for about, receipt in found if about.id == id_]:
                 kind = (receipt.state, receipt.permanent)
                 report.repeated += kind in by_kind
-                by_kind[kind] = _heard(by_kind.get(kind), entry, organisations.get(id_, ""), receipt, now)
+                by_kind[kind] = _heard(by_kind.get(kind), entry, receipt, now)
             after = prevailing(row.said for row in by_kind.values())
             was = prevailing(row.said for row in before)
             settled = [msgspec.structs.replace(row, counts=row.said == after) for row in by_kind.values()]
@@ -197,7 +199,6 @@ class Receipts:
         """Hold failures against the contacts that they happened at, and forget them where something arrived."""
         went_to = bad_contacts.destinations_of(connection, [change.entry.id for change in changes])
         told = [change for change in changes if change.entry.id in went_to]
-        organisations = receipt_rows.organisations_of(connection, [change.entry.id for change in told])
         arrived = [change for change in told if change.after.state is ReceiptState.DELIVERED]
         bad_contacts.forgive(connection, {c.entry.record_id: went_to[c.entry.id] for c in arrived})
         report.bad_contacts = bad_contacts.note_failures(
@@ -205,7 +206,7 @@ class Receipts:
             [
                 Failure(
                     record_id=change.entry.record_id,
-                    organisation=organisations[change.entry.id],
+                    organisation=change.entry.organisation,
                     blind=went_to[change.entry.id],
                     channel=change.entry.channel,
                     at=change.after.at,
@@ -237,16 +238,14 @@ def _failed(said: Said | None) -> bool:
     return said is not None and said.state is ReceiptState.FAILED
 
 
-def _heard(
-    before: ReceiptRow | None, entry: OutboxEntry, organisation: str, receipt: Receipt, now: datetime
-) -> ReceiptRow:
+def _heard(before: ReceiptRow | None, entry: OutboxEntry, receipt: Receipt, now: datetime) -> ReceiptRow:
     """One kind's row after this receipt: the earliest time counts, so that a repeat moves nothing."""
     if before is None:
         return ReceiptRow(
             entry_id=entry.id,
             state=receipt.state,
             permanent=receipt.permanent,
-            organisation=organisation,
+            organisation=entry.organisation,
             channel=entry.channel,
             at=receipt.at,
             code=receipt.code,

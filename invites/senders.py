@@ -30,11 +30,12 @@ GATHER: Final = 0.25
 
 
 class Call(Masked, Struct, frozen=True):
-    """One call to be made, and for which attempt of which entry."""
+    """One call to be made, and for which attempt of which entry; ``allowed`` is asked just before it begins."""
 
     entry: OutboxEntry
     number: int
     ask: Callable[[], Outcome]
+    allowed: Callable[[], bool] = lambda: True
 
 
 class Senders:
@@ -102,7 +103,7 @@ class Senders:
 
     def _make(self, call: Call, may_begin: Callable[[], bool], done: SimpleQueue[Answer]) -> None:
         outcome: Outcome | NotBegun = NotBegun()
-        if may_begin() and not self.closing:
+        if may_begin() and call.allowed() and not self.closing:
             try:
                 outcome = call.ask()
             except BaseException as fault:  # noqa: BLE001 (any exception, and whatever would end the thread)

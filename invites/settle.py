@@ -28,6 +28,7 @@ from invites import outbox
 from invites.answers_kept import AnswersKept
 from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlement, Unknown
 from invites.eligibility import Reason
+from invites.gate import Gate
 from invites.invitation import EntryEvent, EntryState
 from invites.options import InviteOptions, Lane
 from invites.outbox import REQUEST, Move, OutboxEntry, Start
@@ -66,6 +67,7 @@ class Settle:
         prepare: Prepare,
         senders: Senders,
         answers: AnswersKept,
+        brake: Callable[[OutboxEntry], Callable[[], bool]],
     ) -> None:
         self._database = database
         self._lane = lane
@@ -73,6 +75,8 @@ class Settle:
         self._prepare = prepare
         self._senders = senders
         self._answers = answers
+        self._brake = brake
+        self._gate = Gate(options)
 
     def __call__(self, may_begin: Callable[[], bool]) -> int:
         """Settle a batch of what is due; gives how many entries were looked at. Raises StorageUnavailable."""
@@ -92,7 +96,9 @@ class Settle:
         """Take a batch; a look without a writer finds out first whether there is one."""
         channel = self._lane.channel.kind
         with self._database.read() as connection:
-            if not outbox.anything_to_settle(connection, channel, self._database.now(connection)):
+            now = self._database.now(connection)
+            barred = self._gate.barred(connection, channel, now)
+            if not outbox.anything_to_settle(connection, channel, now, barred):
                 return []
         with self._database.begin() as connection:
             return outbox.claim_unknown(
@@ -101,6 +107,7 @@ class Settle:
                 lease=self._options.lease,
                 limit=self._options.claim_batch,
                 now=self._database.now(connection),
+                barred=barred,
             )
 
     def _list_for_a_person(self, entry_ids: list[int]) -> None:
@@ -125,7 +132,10 @@ class Settle:
         self._leave_to_a_person(codes | nowhere)
         begun = self._mark(repeats)
         send = self._lane.provider.send
-        calls = [Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request)) for each in begun]
+        calls = [
+            Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request), self._brake(each.entry))
+            for each in begun
+        ]
         for group in self._senders.answers(calls, may_begin=may_begin):
             self._answers.add(group)
 

@@ -208,3 +208,65 @@ bad_contacts: Final = Table(
 )
 """Numbers and addresses that failed, by keyed hash: ``failures`` counts those that the provider called temporary,
 ``bad_since`` says from when nothing is sent there any more."""
+
+pauses: Final = Table(
+    "pauses",
+    metadata,
+    Column("organisation", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("everything", Integer, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What stands still: an organisation's invitations by a channel ("" for all of either), or with ``everything`` all
+messages. ``origin`` says whether an operator or a threshold paused it, ``reason`` why, in the operator's words."""
+
+tallies: Final = Table(
+    "tallies",
+    metadata,
+    Column("organisation", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("started", Integer, nullable=False),
+    Column("good", Integer, nullable=False),
+    Column("bad", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What an organisation sent by a channel on a local day: ``started`` is what caps are counted in (channel "" is all
+together); ``good`` and ``bad`` are results since the last resume, by which an automatic pause judges."""
+
+canaries: Final = Table(
+    "canaries",
+    metadata,
+    Column("organisation", Text, primary_key=True),
+    Column("issued", Integer, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("passed_at", BigInteger),
+    Column("passed_by", Text),
+    sqlite_with_rowid=False,
+)
+"""An organisation's first run: how many it invited, and when and by what the others were let go."""
+
+reminders: Final = Table(
+    "reminders",
+    metadata,
+    Column("record_id", BigInteger, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What became of each reminder of each person when its time came: the channel that it went by, or why none did."""
+
+reminder_walks: Final = Table(
+    "reminder_walks",
+    metadata,
+    Column("organisation", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("through_at", BigInteger, nullable=False),
+    Column("through_entry", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How far the accepted invitations of an organisation were looked at for each reminder, in the order of acceptance."""

@@ -60,7 +60,10 @@ def _invite(house: House, limit: int | None) -> dict[str, int]:
     with Progress(console=Console(stderr=True), disable=not on_a_terminal(), transient=True) as bar:
         task = bar.add_task("inviting", total=limit)
         report = house.invites.issue.run(
-            limit=limit, progress=lambda done: bar.update(task, completed=done), pause=_pause(house.database.dialect)
+            limit=limit,
+            heed_hours=False,
+            progress=lambda done: bar.update(task, completed=done),
+            pause=_pause(house.database.dialect),
         )
     return dict(report.issued)
 

@@ -231,6 +231,32 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "failures": COUNT,
         **dict.fromkeys(["last_at", "bad_since"], WHEN),
     },
+    "pauses": {
+        "organisation": CONFIGURED,
+        **dict.fromkeys(["channel", "origin"], CODE),
+        "everything": "yes or no",
+        "reason": "what the operator who paused wrote, or which threshold was passed; not a word of any person",
+        "since": WHEN,
+    },
+    "tallies": {
+        "organisation": CONFIGURED,
+        "channel": CODE,
+        "day": WHEN,
+        **dict.fromkeys(["started", "good", "bad"], COUNT),
+    },
+    "canaries": {
+        "organisation": CONFIGURED,
+        "issued": COUNT,
+        **dict.fromkeys(["last_at", "passed_at"], WHEN),
+        "passed_by": CODE,
+    },
+    "reminders": {"record_id": ID, "number": COUNT, "decided_at": WHEN, "outcome": CODE},
+    "reminder_walks": {
+        "organisation": CONFIGURED,
+        "number": COUNT,
+        "through_at": WHEN,
+        "through_entry": ID,
+    },
     "policy_walks": {
         "organisation": CONFIGURED,
         "policy": "a fingerprint of the configuration",

@@ -27,7 +27,7 @@ from invites.channels.channel import (
     Settlement,
     Unknown,
 )
-from invites.dispatch import Dispatch
+from invites.dispatch import Dispatch, awake_or_asleep
 from invites.enqueue import Enqueue
 from invites.finish import Finish
 from invites.onward import Onward
@@ -167,9 +167,10 @@ class House:
         self.issue, self.sweep = self.invites.issue, self.invites.sweep
         self.consequences, self.receipts = self.invites.consequences, self.invites.receipts
         self.post = Post(self.ids)
+        self.gate = self.invites.gate
         self.enqueue = Enqueue(self.invites.mint, self.ids, self.options)
         self.onward = Onward(self.records, self.enqueue, self.options)
-        self.finish = Finish(self.database, self.onward, self.options.retry, random.Random(1).random)
+        self.finish = Finish(self.database, self.onward, self.options.retry, random.Random(1).random, gate=self.gate)
         self.lanes: list[Dispatch] = []
         metadata.create_all(self.database.engine)
 
@@ -179,7 +180,9 @@ class House:
             lane.close()
         self.database.close()
 
-    def lane(self, provider: Provider, channel: Channel | None = None) -> Dispatch:
+    def lane(
+        self, provider: Provider, channel: Channel | None = None, elapsed: Callable[[], float] = awake_or_asleep
+    ) -> Dispatch:
         """Make the dispatcher of a lane, by default that of plain text messages."""
         lane = Dispatch(
             self.database,
@@ -189,6 +192,7 @@ class House:
             onward=self.onward,
             finish=self.finish,
             ids=self.ids,
+            elapsed=elapsed,
         )
         self.lanes.append(lane)
         return lane
@@ -196,6 +200,10 @@ class House:
     def later(self, by: timedelta) -> None:
         """Put the database's clock forward."""
         self.database.shift += by
+
+    def set_clock(self, to: datetime) -> None:
+        """Put the database's clock to that time, from which it goes on."""
+        self.database.shift += to - datetime.fromtimestamp(self.micros() / 1_000_000, UTC)
 
     def arrive(self, people: Iterable[Demographics], organisation: str = ORGANISATION) -> list[int]:
         """Store new people as an ingest does; gives their record ids."""
