@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -20,6 +19,7 @@ from daemon import migrate
 from daemon import settings as configured
 from daemon.audit_sealing import AuditSealing
 from daemon.carriers import Carriers, hire
+from daemon.inviting import invite_options
 from daemon.listener_telemetry import ListenerTelemetry
 from daemon.metrics import Metrics
 from daemon.settings import Settings
@@ -32,12 +32,8 @@ from hl7_listener.tls import TlsSide
 from invites.accounts.assembly import Accounts
 from invites.accounts.assembly import assemble as assemble_accounts
 from invites.assembly import Invites, assemble
-from invites.channels.channel import Organisation
-from invites.eligibility import Policy
 from invites.options import InviteOptions
-from invites.retry import RetryPolicy
 from patient_records.audit import AuditTrail
-from patient_records.blind_index import BlindIndex
 from patient_records.decisions import Decisions
 from patient_records.ids import IdSource
 from patient_records.journal import Journal
@@ -107,7 +103,7 @@ def build(settings: Settings) -> House:
         ring = open_key_ring(settings.keys.file, connection, codes, utc_now())
     ids = IdSource(lambda: time.time_ns() // 1_000_000, os.urandom)
     records = Records(ring, ids)
-    options = _invite_options(settings, ring.blind_index)
+    options = invite_options(settings, ring.blind_index)
     carriers = hire(settings, utc_now)
     invites = assemble(
         database,
@@ -180,23 +176,3 @@ def _listener(listener: configured.Listener, senders: Senders) -> ListenerOption
         allow=tuple(listener.allow),
         senders=senders,
     )
-
-
-def _invite_options(settings: Settings, blind_index: BlindIndex) -> InviteOptions:
-    invitations, delivery = settings.invitations, settings.delivery
-    return InviteOptions(
-        organisations=_organisations(settings.all_organisations),
-        public_url=settings.join.public_url,
-        policy=Policy(minimum_age=invitations.minimum_age, channels=tuple(invitations.channels)),
-        lifetime=timedelta(days=invitations.lifetime_days),
-        retry=RetryPolicy(delivery.first_retry, delivery.give_up_after),
-        lease=delivery.lease,
-        issue_batch=invitations.batch,
-        zone=ZoneInfo(settings.organisation.timezone),
-        blind_index=blind_index,
-        letters_at=delivery.letter.daily_at,
-    )
-
-
-def _organisations(organisations: Iterable[configured.Organisation]) -> dict[str, Organisation]:
-    return {one.code: Organisation(one.code, one.name, one.contact) for one in organisations}

@@ -29,6 +29,8 @@ _COMMANDS: Final = {
     "acceptance": "Play nasty cases against any MLLP listener.",
     "invite": "Find the people who may be invited and invite them, once, now.",
     "explain": "Tell one patient's story: messages, invitations, and why or why not.",
+    "pause": "Stop invitations, or every message, in every daemon within a second.",
+    "resume": "End a pause, or let the others go who wait for a canary.",
     "staff": "Accounts of Team Coordinators, who work on the staff pages.",
     "audit": "Show the audit trail, and prove that nothing in it was changed.",
     "wording": "Look at what patients are told: write every message once, and show what is wrong.",

@@ -14,11 +14,13 @@ from typing import Final
 from msgspec import Struct, field
 from sqlalchemy import Connection, func, select, text
 
-from invites import bad_contacts, receipt_rows, repository
+from invites import bad_contacts, canary, pauses, receipt_rows, repository
 from invites.bad_contacts import without_bad
+from invites.canary import Canary
 from invites.eligibility import ELIGIBLE, Eligible, Reason, assess
 from invites.legible import legible
 from invites.options import InviteOptions
+from invites.pauses import Pause
 from invites.tables import LEASED, QUEUED, UNKNOWN, access_tokens, attempts, eligibility, invitations, outbox
 from patient_records.instants import from_micros, maybe_instant, to_micros
 from patient_records.model import Demographics, PatientRecord
@@ -33,7 +35,8 @@ class InviteStatus(Struct, frozen=True):
 
     ``people`` by eligibility state, ``entries`` by channel and state; ``oldest_waiting`` is when the oldest entry was
     made that is neither final nor unknown; ``for_a_person`` counts unknown entries that nobody can settle but staff.
-    ``receipts`` are entries by channel and by what their receipts say; ``bad_contacts`` by channel.
+    ``receipts`` are entries by channel and by what their receipts say; ``bad_contacts`` by channel;
+    ``pauses`` are those in force, ``canaries`` where each organisation's first run stands.
     """
 
     people: dict[str, int]
@@ -43,6 +46,8 @@ class InviteStatus(Struct, frozen=True):
     live_pairs: int
     receipts: dict[str, dict[str, int]] = {}
     bad_contacts: dict[str, int] = {}
+    pauses: list[Pause] = []
+    canaries: list[Canary] = []
 
 
 class Forecast(Struct):
@@ -119,6 +124,8 @@ def status(connection: Connection) -> InviteStatus:
         live_pairs=connection.scalar(select(func.count()).select_from(access_tokens).where(live)) or 0,
         receipts=receipt_rows.count_by_channel(connection),
         bad_contacts=bad_contacts.count_bad(connection),
+        pauses=pauses.in_force(connection),
+        canaries=canary.all_of(connection),
     )
 
 

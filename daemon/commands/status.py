@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from daemon.vital_signs import SenderSigns, VitalSigns
+    from invites.pauses import Pause
 
 
 @click.command("status", epilog="Example: doorstep status --json")
@@ -63,6 +64,12 @@ def _lines(signs: VitalSigns, now: datetime) -> list[str]:
         if said := signs.invites.receipts.get(channel):
             receipts = ", ".join(f"{count} {state}" for state, count in sorted(said.items()))
             lines.append(f"    receipts: {receipts}")
+    lines += [_pause(pause) for pause in signs.invites.pauses]
+    lines += [
+        f"CANARY of {one.organisation}: {one.issued} invited, the others wait (doorstep resume --canary)"
+        for one in signs.invites.canaries
+        if one.passed_at is None
+    ]
     if bad := signs.invites.bad_contacts:
         counts = ", ".join(f"{count} for {channel}" for channel, count in sorted(bad.items()))
         lines.append(f"bad contacts: {counts}")
@@ -94,6 +101,12 @@ def _certificates(signs: VitalSigns, now: datetime) -> list[str]:
         for one in signs.certificates
         if one.expires_at - now <= SOON
     ]
+
+
+def _pause(pause: Pause) -> str:
+    what = "every message" if pause.everything else "invitations"
+    where = f"{pause.organisation or 'all organisations'}, {pause.channel or 'all channels'}"
+    return f"PAUSED since {_when(pause.since)} ({pause.origin}): {what} of {where}: {pause.reason}"
 
 
 def _when(at: datetime) -> str:

@@ -7,8 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
+from daemon.settings.rhythm import (
+    AutomaticPause,
+    Canary,
+    Confidentiality,
+    DailyCap,
+    Hours,
+    NamePattern,
+    Prices,
+    Reminder,
+)
 from daemon.settings.section import Section
-from daemon.settings.value_types import Choices, Duration
+from daemon.settings.value_types import Choices, Duration, Many
 
 
 class Invitations(Section):
@@ -24,3 +34,17 @@ class Invitations(Section):
     """How often to look for people to invite."""
     batch: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 100
     """Invitations issued in one transaction."""
+    excluded_organisations: Many[str] = ()
+    """Organisations (codes) that invite nobody."""
+    excluded_senders: Many[str] = ()
+    """Senders whose records are not invited."""
+    test_patients: NamePattern = r"^(XX|ZZ+)[-_ ]?TEST"
+    """What names of test patients look like."""
+    hours: Hours = Hours()
+    daily_cap: DailyCap = DailyCap()
+    canary: Canary = Canary()
+    automatic_pause: AutomaticPause = AutomaticPause()
+    reminders: Many[Reminder] = ()
+    """When to write again to who has not registered."""
+    confidentiality: Confidentiality = Confidentiality()
+    prices: Prices = Prices()

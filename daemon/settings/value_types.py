@@ -48,7 +48,8 @@ NOWHERE: Final = Place(folder=Path(), environ=MappingProxyType({}))
 """The place of settings made in code: relative paths stay relative and no secret is fetched from the environment."""
 
 
-def _place(info: ValidationInfo) -> Place:
+def place_of(info: ValidationInfo) -> Place:
+    """Say where the configuration stands that is being validated."""
     return info.context if isinstance(info.context, Place) else NOWHERE
 
 
@@ -139,7 +140,7 @@ def _web_url_or_none(text: str) -> str:
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
-    return _place(info).folder / path.expanduser()
+    return place_of(info).folder / path.expanduser()
 
 
 def _path(given: object) -> Path:
@@ -165,7 +166,7 @@ def _mail_address(text: str) -> str:
 
 
 def _secret(given: object, info: ValidationInfo) -> Secret:
-    place = _place(info)
+    place = place_of(info)
     return fetch(given, place.folder, place.environ)
 
 
@@ -180,7 +181,7 @@ def _database_url(secret: Secret, info: ValidationInfo) -> Secret:
     if url.drivername in {"sqlite", "sqlite+pysqlite"}:
         if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
             raise Wrong("names no database file", "Write sqlite:///path: what is acknowledged must be on a disk")
-        path = _place(info).folder / Path(url.database).expanduser()
+        path = place_of(info).folder / Path(url.database).expanduser()
         return Secret(url.set(database=str(path)).render_as_string(hide_password=False), origin=secret.origin)
     if url.drivername != "postgresql+psycopg":
         raise Wrong(

@@ -115,7 +115,9 @@ def _all_at_once(*work: Callable[[], object]) -> None:
 def test_two_daemons_begin_no_more_than_the_daily_cap(make: Make, rhythm: Rhythm) -> None:
     one, other = make(rhythm), make(rhythm)
     one.arrive([person(number) for number in range(100)])
-    _unheeding(one).issue.run()
+    unheeding = _unheeding(one)
+    unheeding.issue.run()
+    unheeding.close()
     provider = ScriptedProvider()
     lanes: list[Dispatch] = [one.lane(provider), other.lane(provider)]
     _all_at_once(*[lane.run for lane in lanes])

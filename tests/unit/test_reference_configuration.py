@@ -53,7 +53,9 @@ def test_every_setting_is_in_the_table_of_the_readme_with_its_default(key: KeyNa
 def section_text(key: KeyName) -> str:
     """The part of the reference between the setting's table and the next."""
     head = re.escape(".".join(key.path[:-1]))
-    found = re.search(rf"^\[+{head}\]+$(.*?)(?=^(?:# )?\[|\Z)", reference_configuration(), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^(?:# )?\[+{head}\]+$(.*?)(?=^(?:# )?\[|\Z)", reference_configuration(), re.MULTILINE | re.DOTALL
+    )
     assert found, f"{key.dotted} has no table"
     return found[1]
 
