@@ -13,7 +13,7 @@ from sqlalchemy import Connection, or_, select
 
 from hl7_listener.sender_profile import SenderProfile, nhs_number_is_valid, read_identifier
 from invites import overview
-from invites.overview import InvitationStory, ReasonStory
+from invites.overview import InvitationStory, ReasonStory, ReminderStory
 from patient_records import tables
 from patient_records.effects import Effect, effects_on
 from patient_records.instants import from_micros, maybe_instant
@@ -66,6 +66,7 @@ class Story(Struct, frozen=True):
     merged: list[str]
     messages: list[MessageStory]
     invitations: list[InvitationStory]
+    reminders: list[ReminderStory]
 
 
 def find(connection: Connection, records: Records, text: str, organisations: list[str]) -> int | None:
@@ -107,6 +108,7 @@ def tell(connection: Connection, record_id: int) -> Story:
         merged=[names[id_] for id_ in forerunners],
         messages=_messages(connection, [record_id, *forerunners]),
         invitations=invites.invitations,
+        reminders=invites.reminders,
     )
 
 

@@ -15,6 +15,7 @@ The path of one person through the files of this room:
 3. :mod:`~invites.dispatch` takes due entries of one channel all the way: claim, :mod:`~invites.prepare` (re-check and
    render), mark, send (:mod:`~invites.senders`, :mod:`~invites.channels`), :mod:`~invites.finish`. What may become of
    an entry is a table in :mod:`~invites.invitation`.
+   Who has not registered in time is written to again by :mod:`~invites.reminders`.
 4. What did not arrive goes :mod:`~invites.onward` to the next channel; of what nobody knows whether it did,
    :mod:`~invites.settle` finds out; what a provider says afterwards (:mod:`~invites.receipt`) is taken in by
    :mod:`~invites.receipts` and may make a contact bad (:mod:`~invites.bad_contacts`); what time alone ends,

@@ -21,6 +21,7 @@ from invites.on_request import OnRequest
 from invites.onward import Onward
 from invites.options import InviteOptions, Lane
 from invites.receipts import Receipts
+from invites.reminders import Reminders
 from invites.schedule import Job
 from invites.sweep import Sweep
 from patient_records.ids import IdSource
@@ -29,6 +30,7 @@ from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
 INVITE: Final = "invite"
+REMIND: Final = "remind"
 SWEEP: Final = "sweep"
 DISPATCH: Final = "dispatch:"
 
@@ -51,11 +53,13 @@ class Invites(Struct, frozen=True):
     receipts: Receipts
     finish: Finish
     gate: Gate
+    reminders: Reminders
 
     def jobs(self, invite_every: timedelta) -> list[Job]:
-        """Give the jobs of the schedule: issuing, the sweep, and one for each lane."""
+        """Give the jobs of the schedule: issuing, reminders, the sweep, and one for each lane."""
         return [
             Job(INVITE, invite_every, lambda stopping: self.issue.run(stopping=stopping)),
+            Job(REMIND, invite_every, self.reminders.run),
             Job(SWEEP, SWEEP_EVERY, self.sweep.run),
             *[Job(DISPATCH + channel, DISPATCH_EVERY, lane.run) for channel, lane in self.lanes.items()],
         ]
@@ -98,4 +102,5 @@ def assemble(
         receipts=receipts,
         finish=finish,
         gate=gate,
+        reminders=Reminders(database, records, enqueue, options, gate),
     )

@@ -44,7 +44,10 @@ from typing import Final
 from invites.errors import IllegalTransition
 
 FIRST: Final = "invitation"
-"""The purpose of what eligibility starts; reminders will have purposes of their own."""
+"""The purpose of what eligibility starts."""
+
+REMINDER: Final = "reminder"
+"""The purpose of what time starts, for who has not registered; its number is the reminder's own."""
 
 
 class EntryState(StrEnum):

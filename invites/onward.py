@@ -27,7 +27,7 @@ from invites import repository
 from invites.bad_contacts import without_bad
 from invites.eligibility import Eligible, assess
 from invites.enqueue import Draft, Enqueue
-from invites.invitation import EntryState, next_channel
+from invites.invitation import REMINDER, EntryState, next_channel
 from invites.legible import legible
 from invites.options import InviteOptions
 from invites.outbox import OutboxEntry
@@ -113,6 +113,8 @@ class Onward:
         drafts = []
         for entry in failed:
             person, purpose = people.get(entry.record_id), purposes.get(entry.invitation_id or 0)
+            if purpose == REMINDER:
+                continue  # the next reminder is the next chance
             avoided = tried[entry.record_id] | failing.get(entry.record_id, set())
             channel = (
                 self._next_channel(person, avoided, good.get(entry.record_id), now) if person and purpose else None

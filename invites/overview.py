@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct, field
 from sqlalchemy import Connection, func, select, text
 
-from invites import bad_contacts, canary, pauses, receipt_rows, repository
+from invites import bad_contacts, canary, pauses, receipt_rows, reminders, repository
 from invites.bad_contacts import without_bad
 from invites.canary import Canary
 from invites.eligibility import ELIGIBLE, Eligible, Reason, assess
@@ -102,6 +102,14 @@ class ReasonStory(Struct, frozen=True):
     sentence: str
 
 
+class ReminderStory(Struct, frozen=True):
+    """What was decided about a reminder when its time came: the channel that it went by, or why none did."""
+
+    number: int
+    decided_at: datetime
+    outcome: str
+
+
 class PersonStory(Struct, frozen=True):
     """Why a person was invited, or why not yet, and every invitation and attempt, oldest first."""
 
@@ -110,6 +118,7 @@ class PersonStory(Struct, frozen=True):
     reasons: list[ReasonStory]
     assessed_on: str | None
     invitations: list[InvitationStory]
+    reminders: list[ReminderStory] = []
 
 
 def status(connection: Connection) -> InviteStatus:
@@ -206,6 +215,7 @@ def explain(connection: Connection, record_id: int) -> PersonStory:
         reasons=[ReasonStory(code, Reason(code).sentence) for code in codes],
         assessed_on=row.assessed_on if row is not None else None,
         invitations=_invitations(connection, record_id),
+        reminders=[ReminderStory(*decided) for decided in reminders.decided_of(connection, record_id)],
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from invites.eligibility import STOPPING, Reason
-from invites.invitation import FIRST
+from invites.invitation import FIRST, REMINDER
 
 PAIR_CODE: Final = "pair_code"
 PAIR_TOKEN: Final = "pair_token"  # noqa: S105 (a purpose, not a token)
@@ -38,6 +38,7 @@ class Purpose(Struct, frozen=True):
 
 PURPOSES: Final = {
     FIRST: Purpose(frozenset(Reason)),
+    REMINDER: Purpose(frozenset(Reason)),
     PAIR_CODE: Purpose(STOPPING),
     PAIR_TOKEN: Purpose(STOPPING),
     CONFIRM_ACCOUNT: Purpose(STOPPING, typed=True),

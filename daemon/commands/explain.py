@@ -80,6 +80,10 @@ def _lines(story: Story) -> list[str]:
             for attempt in invitation.attempts
         ]
         lines += [_receipt(receipt) for receipt in invitation.receipts]
+    lines += [
+        f"Reminder {one.number}, decided {_when(one.decided_at)}: {one.outcome.replace('_', ' ')}"
+        for one in story.reminders
+    ]
     return lines
 
 

@@ -168,6 +168,7 @@ class House:
         self.consequences, self.receipts = self.invites.consequences, self.invites.receipts
         self.post = Post(self.ids)
         self.gate = self.invites.gate
+        self.reminders = self.invites.reminders
         self.enqueue = Enqueue(self.invites.mint, self.ids, self.options)
         self.onward = Onward(self.records, self.enqueue, self.options)
         self.finish = Finish(self.database, self.onward, self.options.retry, random.Random(1).random, gate=self.gate)
