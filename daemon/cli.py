@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "acceptance": "Play nasty cases against any MLLP listener.",
     "invite": "Find the people who may be invited and invite them, once, now.",
     "explain": "Tell one patient's story: messages, invitations, and why or why not.",
+    "contacts": "Numbers and addresses that messages do not reach.",
     "pause": "Stop invitations, or every message, in every daemon within a second.",
     "resume": "End a pause, or let the others go who wait for a canary.",
     "staff": "Accounts of Team Coordinators, who work on the staff pages.",

@@ -80,6 +80,7 @@ class Action(StrEnum):
     PEOPLE_IMPORTED = "people_imported"
     INVITATIONS_PAUSED = "invitations_paused"
     INVITATIONS_RESUMED = "invitations_resumed"
+    CONTACTS_LISTED = "contacts_listed"
     KEYS_ROTATED = "keys_rotated"
 
 

@@ -72,7 +72,7 @@ def _lines(signs: VitalSigns, now: datetime) -> list[str]:
     ]
     if bad := signs.invites.bad_contacts:
         counts = ", ".join(f"{count} for {channel}" for channel, count in sorted(bad.items()))
-        lines.append(f"bad contacts: {counts}")
+        lines.append(f"bad contacts: {counts} (doorstep contacts bad)")
     oldest = signs.invites.oldest_waiting
     lines.append(f"outbox: oldest waiting entry {f'{_ago(now, oldest)} old' if oldest else 'none'}")
     if signs.invites.for_a_person:
