@@ -52,6 +52,16 @@ def left(connection: Connection, organisation: str, rhythm: Rhythm, now: datetim
     return None if row.passed_at is not None else max(0, rhythm.canary - row.issued)
 
 
+def seen_left(connection: Connection, organisation: str, rhythm: Rhythm) -> int | None:
+    """The same for a reader, who holds nothing."""
+    if rhythm.canary is None:
+        return None
+    row = connection.execute(select(canaries).where(canaries.c.organisation == organisation)).one_or_none()
+    if row is None:
+        return rhythm.canary
+    return None if row.passed_at is not None else max(0, rhythm.canary - row.issued)
+
+
 def count(connection: Connection, organisation: str, issued: int, now: datetime) -> None:
     """Count so many as issued under the canary."""
     insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, func, select, text
 from invites import canary, pauses, tally
 from invites.agenda import PAUSED, Barred
 from invites.allowance import Allowance
+from invites.forecast import Standing
 from invites.options import InviteOptions
 from invites.outbox import OutboxEntry
 from invites.pauses import THRESHOLD, Pause
@@ -72,6 +73,14 @@ class Gate:
             shut = heed_hours and self._closed(organisation, channel, now) is not None
             room[channel] = NO_ROOM if paused or shut else _left(self._rhythm.channel_caps.get(channel), taken, channel)
         return Allowance(room, _left(self._rhythm.daily_cap, taken, ALL))
+
+    def standing(self, connection: Connection, organisation: str, now: datetime) -> Standing:
+        """Where an organisation stands today, for the dry run; a reader will do."""
+        in_force = pauses.in_force(connection)
+        channels = self._options.policy.channels
+        paused = [c for c in channels if any(p.covers(organisation, c, invitation=True) for p in in_force)]
+        left = canary.seen_left(connection, organisation, self._rhythm)
+        return Standing(self._begun(connection, organisation, now), left, paused)
 
     def canary_left(self, connection: Connection, organisation: str, now: datetime) -> int | None:
         """How many the canary lets go, None: any number; to be asked in the transaction that issues."""

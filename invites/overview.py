@@ -17,11 +17,13 @@ from sqlalchemy import Connection, func, select, text
 from invites import bad_contacts, canary, pauses, receipt_rows, reminders, repository
 from invites.bad_contacts import without_bad
 from invites.canary import Canary
+from invites.channels.channel import SMS
 from invites.eligibility import ELIGIBLE, Eligible, Reason, assess
 from invites.legible import legible
 from invites.options import InviteOptions
 from invites.pauses import Pause
 from invites.tables import LEASED, QUEUED, UNKNOWN, access_tokens, attempts, eligibility, invitations, outbox
+from invites.wording.languages import language_of
 from patient_records.instants import from_micros, maybe_instant, to_micros
 from patient_records.model import Demographics, PatientRecord
 from patient_records.repository import Records
@@ -51,9 +53,15 @@ class InviteStatus(Struct, frozen=True):
 
 
 class Forecast(Struct):
-    """What an issue run would do now: invitations by channel, and everybody else by the reason why not."""
+    """What an issue run would do now: invitations by channel, and everybody else by the reason why not.
+
+    ``by_organisation`` has the same in the order of the policy's channels; ``languages`` counts text messages by
+    organisation and language.
+    """
 
     by_channel: Counter[str] = field(default_factory=Counter)
+    by_organisation: dict[str, dict[str, int]] = field(default_factory=dict)
+    languages: Counter[tuple[str, str]] = field(default_factory=Counter)
     why_not: Counter[str] = field(default_factory=Counter)
 
 
@@ -175,10 +183,15 @@ def forecast(database: Database, records: Records, options: InviteOptions) -> Fo
         with database.read() as connection:
             states = people_by_state(connection, organisation)
         found.why_not.update({state: count for state, count in states.items() if state != ELIGIBLE})
+        mine = found.by_organisation.setdefault(organisation, dict.fromkeys(options.policy.channels, 0))
         for person, failed, good, today in _eligible(database, records, options, organisation):
             said = assess(person, options.policy, today, invited=False, failed=failed, good=good)
             if isinstance(said, Eligible):
-                found.by_channel[said.channels[0]] += 1
+                channel = said.channels[0]
+                found.by_channel[channel] += 1
+                mine[channel] += 1
+                if channel == SMS:
+                    found.languages[organisation, language_of(person.demographics.language)] += 1
             else:
                 found.why_not[said.state] += 1
     return found

@@ -6,7 +6,7 @@ import json
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -34,15 +34,16 @@ def command(
     """Find the people who may be invited and invite them, once, now; the daemon delivers."""
     settings = settings_of(context, config)
     require_database(settings)
-    from daemon.bootstrap import build  # noqa: PLC0415 (the whole house: not for --help)
+    from daemon import price  # noqa: PLC0415 (the whole house: not for --help)
+    from daemon.bootstrap import build  # noqa: PLC0415
     from invites import overview  # noqa: PLC0415
 
+    numbers: dict[str, Any]
     with failures_told():
         house = build(settings)
         try:
             if dry_run:
-                found = overview.forecast(house.database, house.records, house.invite_options)
-                numbers = {"would_invite": dict(found.by_channel), "why_not": dict(found.why_not)}
+                numbers = price.dry_run(house)
             else:
                 numbers = {"invited": _invite(house, limit)}
                 with house.database.read() as connection:
@@ -50,7 +51,8 @@ def command(
                 numbers["why_not"] = {state: count for state, count in people.items() if state != "eligible"}
         finally:
             house.close()
-    click.echo(json.dumps(numbers, indent=2) if as_document else "\n".join(_lines(numbers)))
+    told = price.lines(numbers) if dry_run else _lines(numbers)
+    click.echo(json.dumps(numbers, indent=2) if as_document else "\n".join(told))
 
 
 def _invite(house: House, limit: int | None) -> dict[str, int]:
