@@ -133,9 +133,8 @@ class _Watch:
                 self.half = own_rss()
             if began is None and any(self._folder.glob(".closing-*")):
                 began = time.perf_counter()
-            if began is not None and any((self._folder / "batches").iterdir()):
-                self.closing = time.perf_counter() - began
-                return
+        if began is not None:
+            self.closing = time.perf_counter() - began
 
 
 def _found(batches: Path) -> int:

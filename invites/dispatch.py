@@ -112,6 +112,11 @@ class Dispatch:
             brake=self._brake,
         )
 
+    def _time_to_render(self) -> Callable[[], bool]:
+        """Whether another message may still be rendered: what is ready after a quarter of the lease can still begin."""
+        until = self._elapsed() + self._options.lease.total_seconds() / 4
+        return lambda: self._elapsed() < until
+
     def run(self, stopping: Callable[[], bool] = lambda: False) -> DispatchReport:
         """Settle what is unknown, then send all that is due; ends early, between batches, when stopping.
 
@@ -141,7 +146,7 @@ class Dispatch:
         self._held_back = False
         may_begin, owner = self._may_begin(stopping), self._ids.opaque()
         entries = self._claim(owner)
-        prepared = self._prepare(entries) if entries and not stopping() else []
+        prepared = self._prepare(entries, self._time_to_render()) if entries and not stopping() else []
         dropped = [said for said in prepared if isinstance(said, Dropped)]
         ready = [said for said in prepared if isinstance(said, Ready)]
         if stopping():

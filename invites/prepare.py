@@ -8,6 +8,7 @@ it *sending* compares that under a lock, and a record that changed meanwhile sen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -78,9 +79,22 @@ class Prepare:
         self._channel = lane.channel
         self._options = options
 
-    def __call__(self, entries: list[OutboxEntry]) -> list[Ready | Dropped]:
-        """Re-check and render each entry. Raises StorageUnavailable."""
-        return [said if isinstance(said, Dropped) else self._rendered(said) for said in self.recheck(entries)]
+    def __call__(self, entries: list[OutboxEntry], in_time: Callable[[], bool] = lambda: True) -> list[Ready | Dropped]:
+        """Re-check and render each entry. Raises StorageUnavailable.
+
+        Once ``in_time`` says no, the rest is given back unrendered: letters take a while, and what is ready by then
+        must still be sent under the lease that it was claimed with. The first is always rendered, so some of each batch
+        go out.
+        """
+        said: list[Ready | Dropped] = []
+        for checked in self.recheck(entries):
+            if isinstance(checked, Dropped):
+                said.append(checked)
+            elif said and not in_time():
+                said.append(Dropped(checked.entry, EntryEvent.RELEASE, "given_back", timedelta(0)))
+            else:
+                said.append(self._rendered(checked))
+        return said
 
     def recheck(self, entries: list[OutboxEntry]) -> list[Cleared | Dropped]:
         """Only re-check each entry. Raises StorageUnavailable."""

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from invites.channels.channel import NotSent, Settlement, Unknown
+from invites.channels.channel import SMS, NotSent, Settlement, Unknown
 from invites.dispatch import Dispatch
+from invites.options import Lane
 from tests.support.outbox_rows import entry, queued
-from tests.support.people import House, ScriptedProvider
+from tests.support.people import House, PlainChannel, ScriptedProvider
 
 
 @pytest.fixture
@@ -104,3 +105,29 @@ def test_a_search_that_was_not_begun_leaves_the_attempt_as_it_was(house: House) 
     assert [(row["outcome"], row["code"]) for row in house.rows("attempts")] == [("unknown", "timeout")]
     lane.run()
     assert len(provider.searched) == 1
+
+
+def test_slow_rendering_gives_the_rest_of_a_batch_back_in_time(house: House) -> None:
+    """Thirty seconds a message, under a lease of five minutes: no batch would ever begin if all were rendered first."""
+    queued(house, 10)
+    clock, provider, channel = [0.0], ScriptedProvider(), PlainChannel(SMS)
+
+    def take_a_while() -> None:
+        clock[0] += 30.0
+
+    channel.before_rendering = take_a_while
+    lane = Dispatch(
+        house.database,
+        house.records,
+        Lane(channel, provider),
+        house.options,
+        onward=house.onward,
+        finish=house.finish,
+        ids=house.ids,
+        elapsed=lambda: clock[0],
+    )
+    house.lanes.append(lane)
+    report = lane.run(lambda: clock[0] > 3000)
+    assert report.outcomes == Counter(accepted=10)
+    assert report.dropped == Counter(given_back=7 + 4 + 1)
+    assert len(channel.texts) == 10
