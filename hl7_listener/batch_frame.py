@@ -21,10 +21,11 @@ from hl7_listener.header import Header, delimiters_of
 from patient_records.model import Masked
 
 MOST_IN_BATCH: Final = 10_000
-"""Messages in one frame: they are one transaction, some two seconds of it, and everybody else waits meanwhile."""
+"""Messages, or batches, in one frame: they are one transaction of some seconds, and everybody else waits meanwhile."""
 
 _BLANKS: Final = b" \t\r\n\0\x0b\x1c"
-_START: Final = re.compile(rb"[ \t\r\n\0]*(?:\xef\xbb\xbf)?[ \t\r\n\0]*[FB]HS(?=[^A-Za-z0-9])", re.IGNORECASE)
+_START: Final = re.compile(rb"[FB]HS(?=[^A-Za-z0-9])", re.IGNORECASE)
+_BEFORE: Final = _BLANKS + b"\xef\xbb\xbf"
 _MARK: Final = re.compile(rb"(?:\A|(?<=[\r\n]))[ \t]*(FHS|BHS|MSH|BTS|FTS)(?=[^A-Za-z0-9]|\Z)", re.IGNORECASE)
 _LINE_END: Final = re.compile(rb"[\r\n]")
 _NULL: Final = b'""'
@@ -71,7 +72,7 @@ class Joined(Masked, Struct, frozen=True):
 
 def is_batch(payload: bytes) -> bool:
     """Whether a frame holds a batch rather than a message."""
-    return _START.match(payload) is not None
+    return _START.match(payload.lstrip(_BEFORE)) is not None
 
 
 def take_apart(payload: bytes) -> BatchFrame:
@@ -86,7 +87,7 @@ def take_apart(payload: bytes) -> BatchFrame:
             taking.envelope(kind, payload[start:stop].lstrip())
             if payload[stop:end].strip(_BLANKS):
                 taking.stray(payload[stop:end], stop)
-        if taking.messages > MOST_IN_BATCH:
+        if max(len(taking.parts), len(taking.lines)) > MOST_IN_BATCH:
             return BatchFrame(taking.file_line, tuple(taking.lines), (), "too many messages")
     return BatchFrame(taking.file_line, tuple(taking.lines), tuple(taking.parts), taking.fault)
 
@@ -110,14 +111,12 @@ class _Taking:
         self.lines: list[bytes] = []
         self.parts: list[Part] = []
         self.fault = ""
-        self.messages = 0
         self._in_batch = 0
         self._open = False
 
     def message(self, raw: bytes, offset: int) -> None:
         if not self._open:
             self._begin(b"")
-        self.messages += 1
         self._in_batch += 1
         self.stray(raw, offset)
 

@@ -144,4 +144,6 @@ def test_a_stop_in_the_middle_of_a_check_acknowledges_nothing(sqlite_url: str) -
         for connection in tuple(listening.listener._connections):
             listening.in_loop(connection.abort)
         assert wire.remaining() == []
+        listening.gate._thread.join(60)
+        listening.ingest.stop()  # whatever was handed on is in the journal now
         assert listening.rows("journal") == []

@@ -7,12 +7,16 @@ import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any, SupportsIndex
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from hl7_listener import message as reader
 from hl7_listener.acknowledgment import AckCode, acknowledge
+from hl7_listener.charset import decode
 from hl7_listener.delimiters import STANDARD, Delimiters
 from hl7_listener.errors import Unreadable
 from hl7_listener.escapes import escape, unescape
@@ -158,8 +162,12 @@ def _operations(work: Callable[[], object]) -> int:
     return count
 
 
+def _message(filling: bytes, size: int) -> bytes:
+    return b"MSH|^~\\&|A|B|C|D|2026||ADT^A28|1|P|2.5\rPID|" + filling * (size // len(filling))
+
+
 def _work(filling: bytes, size: int) -> Callable[[], object]:
-    raw = b"MSH|^~\\&|A|B|C|D|2026||ADT^A28|1|P|2.5\rPID|" + filling * (size // len(filling))
+    raw = _message(filling, size)
 
     def work() -> None:
         message = read(raw)
@@ -213,6 +221,78 @@ def test_work_grows_no_faster_than_the_input(filling: bytes) -> None:
     _operations(_work(filling, 100))  # patterns are compiled once
     small, large = (_operations(_work(filling, size)) for size in (20_000, 80_000))
     assert large <= 4 * small + 50
+
+
+class CountedText(str):
+    """Text that counts how many of its characters were searched, split or copied; so do all pieces of it."""
+
+    __slots__ = ()
+    touched = 0
+
+    def _all(self) -> None:
+        CountedText.touched += len(self)
+
+    def find(self, sub: str, start: Any = 0, end: Any = None) -> int:
+        stop = len(self) if end is None else min(end, len(self))
+        found = super().find(sub, start, stop)
+        CountedText.touched += (stop if found < 0 else found + 1) - start
+        return found
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Any:
+        CountedText.touched += len(range(*key.indices(len(self)))) if isinstance(key, slice) else 1
+        return CountedText(super().__getitem__(key))
+
+    def __contains__(self, sub: object) -> bool:
+        self._all()
+        return isinstance(sub, str) and str.find(self, sub) >= 0
+
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[Any]:
+        self._all()
+        return [CountedText(piece) for piece in super().split(sep, maxsplit)]
+
+    def partition(self, sep: str) -> Any:
+        self._all()
+        return tuple(CountedText(piece) for piece in super().partition(sep))
+
+    def count(self, sub: str, *place: Any) -> int:
+        self._all()
+        return super().count(sub, *place)
+
+    def replace(self, old: str, new: str, count: SupportsIndex = -1) -> Any:
+        self._all()
+        return CountedText(super().replace(old, new, count))
+
+    def strip(self, chars: str | None = None) -> Any:
+        self._all()
+        return CountedText(super().strip(chars))
+
+
+def _touched(monkeypatch: pytest.MonkeyPatch, filling: bytes, size: int) -> int:
+    """How many characters the reader looks at in a message of that size, asked for all that adt.py asks for."""
+
+    def counted(*given: Any, **named: Any) -> Any:
+        decoded = decode(*given, **named)
+        return replace(decoded, text=CountedText(decoded.text))
+
+    mended = reader._mended
+    with monkeypatch.context() as patch:
+        patch.setattr("hl7_listener.message.decode", counted)
+        patch.setattr(reader, "_mended", lambda text: CountedText(mended(text)))
+        CountedText.touched = 0
+        _work(filling, size)()
+        message = read(_message(filling, size))
+        for segment in [*message.segments(), *message.segments("PID"), *message.segments("PID", "NK1", "ZZZ")]:
+            segment.text(3)
+    return CountedText.touched
+
+
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_no_character_is_looked_at_more_often_in_a_longer_message(
+    monkeypatch: pytest.MonkeyPatch, filling: bytes
+) -> None:
+    small, large = (_touched(monkeypatch, filling, size) for size in (20_000, 80_000))
+    assert small  # something was counted; of blanks at the end nothing is left to look at
+    assert large <= 4 * small + 2_000
 
 
 @pytest.mark.parametrize("filling", FILLINGS)

@@ -55,6 +55,20 @@ def test_a_batch_of_too_many_messages_is_not_taken_apart() -> None:
     assert len(take_apart(BHS + b"MSH|^~\\&|\r" * MOST_IN_BATCH).parts) == MOST_IN_BATCH
 
 
+@pytest.mark.parametrize("piece", [b"BTS\rx\r", b"BHS|\r", b"BHS|\rx\rMSH|\r", b"MSH|^~\\&\n"])
+def test_no_filling_makes_more_parts_than_are_held(piece: bytes) -> None:
+    frame = take_apart(BHS + piece * (100_000 // len(piece) * 8))
+    assert (frame.parts, frame.fault) == ((), "too many messages")
+
+
+@pytest.mark.parametrize("filling", [b" ", b"\r", b"\r ", b"\xef\xbb\xbf", b" \xef\xbb\xbf", b"\rFH", b"FHS", b"\t\n"])
+def test_a_megabyte_of_nothing_costs_no_more_than_a_look(filling: bytes) -> None:
+    """A pattern that tries it in more than one way would not come back."""
+    payload = filling * ((1 << 20) // len(filling))
+    assert not is_batch(payload)
+    assert take_apart(BHS + payload).fault == ""
+
+
 def test_the_envelope_says_who_sent_it() -> None:
     header = envelope_header(BHS.strip())
     assert (header.sending_application, header.receiving_facility, header.control_id) == ("PAS", "RX1", "B7")
