@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from daemon.settings import Settings
 from daemon.settings.invitations import Invitations
-from daemon.settings.rhythm import WEEKDAYS
+from daemon.settings.rhythm import WEEKDAYS, CohortRule
 from invites.channels.channel import Organisation
+from invites.cohorts import Cohort
 from invites.eligibility import Confidentiality, Policy
 from invites.options import InviteOptions
 from invites.retry import RetryPolicy
@@ -48,9 +49,22 @@ def _policy(invitations: Invitations) -> Policy:
         excluded_organisations=frozenset(invitations.excluded_organisations),
         excluded_senders=frozenset(invitations.excluded_senders),
         test_patients=re.compile(invitations.test_patients, re.IGNORECASE) if invitations.test_patients else None,
+        cohorts=tuple(_cohort(rule) for rule in invitations.cohorts),
         confidentiality=Confidentiality(
             _capitals(flags.publicity), _capitals(flags.protection), _capitals(flags.harmless_vip)
         ),
+    )
+
+
+def _cohort(rule: CohortRule) -> Cohort:
+    return Cohort(
+        organisations=frozenset(rule.organisations),
+        senders=frozenset(rule.senders),
+        minimum_age=rule.minimum_age or None,
+        maximum_age=rule.maximum_age or None,
+        postcodes=tuple("".join(code.split()).upper() for code in rule.postcodes),
+        created_since=date.fromisoformat(rule.created_since) if rule.created_since else None,
+        percent=rule.percent,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from invites.cohorts import Cohort
 from invites.recipient import usable_channels
 from patient_records.model import Demographics, PatientRecord, Standing
 
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     EXCLUDED_SENDER = "excluded_sender"
     TEST_PATIENT = "test_patient"
     CONFIDENTIAL = "confidential"
+    OUTSIDE_COHORT = "outside_cohort"
     NO_DATE_OF_BIRTH = "no_date_of_birth"
     NO_CONTACT = "no_contact"
     UNDELIVERABLE = "undeliverable"
@@ -65,6 +67,7 @@ _SENTENCES: Final = {
     Reason.EXCLUDED_SENDER: "Records from this sender are not invited.",
     Reason.TEST_PATIENT: "The name is that of a test patient.",
     Reason.CONFIDENTIAL: "The hospital marked this person as confidential (PD1-11, PD1-12 or PV1-16).",
+    Reason.OUTSIDE_COHORT: "The person is in none of the cohorts that are invited now.",
     Reason.NO_DATE_OF_BIRTH: "No full, real date of birth is known, so nobody could pass the challenge.",
     Reason.NO_CONTACT: "No usable contact for an allowed channel.",
     Reason.UNDELIVERABLE: "Every usable channel failed; looked at again each day, and when name or contacts change.",
@@ -72,7 +75,8 @@ _SENTENCES: Final = {
 }
 
 STOPPING: Final = frozenset(Reason) - {
-    Reason.INVITED, Reason.NO_CONTACT, Reason.UNDELIVERABLE, Reason.NO_DATE_OF_BIRTH, Reason.UNDER_AGE,
+    Reason.INVITED, Reason.OUTSIDE_COHORT, Reason.NO_CONTACT, Reason.UNDELIVERABLE, Reason.NO_DATE_OF_BIRTH,
+    Reason.UNDER_AGE,
 }  # fmt: skip
 """Reasons that end what is under way. The others only keep a new invitation from starting."""
 
@@ -114,6 +118,7 @@ class Policy(Struct, frozen=True):
     excluded_senders: frozenset[str] = frozenset()
     test_patients: re.Pattern[str] | None = re.compile(r"^(XX|ZZ+)[-_ ]?TEST", re.IGNORECASE)
     confidentiality: Confidentiality = Confidentiality()
+    cohorts: tuple[Cohort, ...] = ()
 
 
 class Eligible(Struct, frozen=True):
@@ -164,6 +169,7 @@ def assess(
         *_final_reasons(record.standing, person),
         *([Reason.INVITED] if invited else ()),
         *_decided_reasons(record, policy),
+        *_cohort_reasons(record, policy, today),
         *_lacking_reasons(person, policy, today, usable, channels),
     ]
     return Ineligible(tuple(reasons)) if reasons else Eligible(channels)
@@ -207,6 +213,15 @@ def _decided_reasons(record: PatientRecord, policy: Policy) -> list[Reason]:
     if policy.confidentiality.covers(person):
         reasons.append(Reason.CONFIDENTIAL)
     return reasons
+
+
+def _cohort_reasons(record: PatientRecord, policy: Policy, today: date) -> list[Reason]:
+    """Whether the person is in none of the cohorts, where there are any."""
+    if not policy.cohorts:
+        return []
+    born = record.demographics.birth.full if record.demographics.birth is not None else None
+    age = age_on(today, born) if born is not None else None
+    return [] if any(cohort.admits(record, age) for cohort in policy.cohorts) else [Reason.OUTSIDE_COHORT]
 
 
 def _lacking_reasons(

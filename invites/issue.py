@@ -97,7 +97,8 @@ class Issue:
         """
         report = IssueReport()
         for organisation in self._options.organisations:
-            self._give_another_chance(organisation, stopping)
+            for state in self._passing:
+                self._give_another_chance(state, organisation, stopping)
             if not self._any_place(organisation, heed_hours=heed_hours):
                 continue
             after, in_vain = self._goes_on.pop(organisation, 0), 0
@@ -129,13 +130,20 @@ class Issue:
                 canary.let_go(connection, organisation, canary.BY_RESULT, self._database.now(connection))
         return not used_up
 
-    def _give_another_chance(self, organisation: str, stopping: Callable[[], bool]) -> None:
-        """Look, once a day, at those whom no channel reached: what failed by an outage may work again."""
+    @property
+    def _passing(self) -> tuple[str, ...]:
+        """States that pass by the calendar: a channel rests for a day, a cohort of an age is entered on a birthday."""
+        aged = any(cohort.minimum_age is not None for cohort in self._options.policy.cohorts)
+        return (Reason.UNDELIVERABLE.value, *((Reason.OUTSIDE_COHORT.value,) if aged else ()))
+
+    def _give_another_chance(self, state: str, organisation: str, stopping: Callable[[], bool]) -> None:
+        """Look, once a day, at those in a state that may have passed."""
         last = 0
         while not stopping():
             with self._database.read() as connection:
                 today = self._options.today(self._database.now(connection))
-                page = repository.undeliverable_page(connection, organisation, today, last, self._options.issue_batch)
+                size = self._options.issue_batch
+                page = repository.state_page(connection, state, organisation, today, after=last, size=size)
             if not page:
                 break
             last = page[-1]

@@ -56,7 +56,7 @@ _BY_REASON: Final = {
     Reason.UNDER_AGE: Refusal.UNDER_AGE,
 }
 
-_NO_REFUSALS: Final = frozenset({Reason.INVITED, Reason.NO_CONTACT, Reason.UNDELIVERABLE})
+_NO_REFUSALS: Final = frozenset({Reason.INVITED, Reason.OUTSIDE_COHORT, Reason.NO_CONTACT, Reason.UNDELIVERABLE})
 
 _ORDER: Final = {refusal: place for place, refusal in enumerate(Refusal)}
 

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, func, select, text, tuple_, update
 
-from invites.eligibility import ELIGIBLE, Assessment, Ineligible, Reason
+from invites.eligibility import ELIGIBLE, Assessment, Ineligible
 from invites.invitation import EntryState
 from invites.tables import UNDER_AGE, access_tokens, eligibility, invitations, outbox, policy_walks
 from patient_records.bulk import BulkInsert, Row
@@ -184,9 +184,11 @@ def under_age_page(
     return [(row.assessed_on, row.record_id) for row in rows]
 
 
-def undeliverable_page(connection: Connection, organisation: str, today: date, after: int, size: int) -> list[int]:
-    """The next records, in the order of ids, that no channel reached when last looked at, before today."""
-    page = {"state": Reason.UNDELIVERABLE.value, "organisation": organisation, "after": after, "size": size}
+def state_page(
+    connection: Connection, state: str, organisation: str, today: date, *, after: int, size: int
+) -> list[int]:
+    """The next records, in the order of ids, that were in this state when last looked at, before today."""
+    page = {"state": state, "organisation": organisation, "after": after, "size": size}
     return list(connection.scalars(_PAGE.where(eligibility.c.assessed_on < today.isoformat()), page))
 
 

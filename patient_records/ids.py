@@ -17,6 +17,11 @@ _COUNTER_BITS: Final = 21
 _COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
 
 
+def made_at_ms(row_id: int) -> int:
+    """When a row id was made: milliseconds since 1970."""
+    return (row_id >> _COUNTER_BITS) + _EPOCH_MS
+
+
 class IdSource:
     """Makes row ids; safe to call from several threads.
 

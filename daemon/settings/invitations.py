@@ -10,6 +10,7 @@ from pydantic import Field, Strict
 from daemon.settings.rhythm import (
     AutomaticPause,
     Canary,
+    CohortRule,
     Confidentiality,
     DailyCap,
     Hours,
@@ -40,6 +41,8 @@ class Invitations(Section):
     """Senders whose records are not invited."""
     test_patients: NamePattern = r"^(XX|ZZ+)[-_ ]?TEST"
     """What names of test patients look like."""
+    cohorts: Many[CohortRule] = ()
+    """Whom to invite; a person has to be in one of them, where there are any."""
     hours: Hours = Hours()
     daily_cap: DailyCap = DailyCap()
     canary: Canary = Canary()

@@ -69,6 +69,14 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _iso_day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise Wrong("is no day", 'Write it as "2026-12-25", in quotes') from None
+
+
+IsoDay: TypeAlias = Annotated[str, AfterValidator(_iso_day)]
 QuietHours: TypeAlias = Annotated[str, AfterValidator(_quiet_hours)]
 HolidayFile: TypeAlias = Annotated[Holidays, BeforeValidator(_holidays)]
 Price: TypeAlias = Annotated[str, AfterValidator(_price)]
@@ -148,6 +156,25 @@ class Confidentiality(Section):
     """Values of PD1-12 that exclude."""
     harmless_vip: Many[str] = ("", "N", "0")
     """Values of PV1-16 that do not exclude."""
+
+
+class CohortRule(Section):
+    """[[invitations.cohorts]]: whom to invite; a person has to be in one of them, where there are any."""
+
+    organisations: Many[str] = ()
+    """Codes of organisations; empty: all."""
+    senders: Many[str] = ()
+    """Senders; empty: all."""
+    minimum_age: Annotated[int, Strict(), Field(ge=0, le=150)] = 0
+    """Years of age from which; 0: any."""
+    maximum_age: Annotated[int, Strict(), Field(ge=0, le=150)] = 0
+    """Years of age up to which; 0: any."""
+    postcodes: Many[str] = ()
+    """Beginnings of postcodes; empty: all."""
+    created_since: IsoDay = ""
+    """The first day of records that are in; empty: any."""
+    percent: Annotated[int, Strict(), Field(ge=0, le=100)] = 100
+    """How many of a hundred."""
 
 
 class Prices(Section):

@@ -47,7 +47,7 @@ DISOWNED: Final = "disowned"
 NOBODY: Final = -1
 """A row id that no row has: ids are positive."""
 
-HARMLESS: Final = frozenset({Reason.INVITED, Reason.NO_CONTACT, Reason.UNDELIVERABLE})
+HARMLESS: Final = frozenset({Reason.INVITED, Reason.OUTSIDE_COHORT, Reason.NO_CONTACT, Reason.UNDELIVERABLE})
 """Reasons that keep a person from being invited and not from using what they have."""
 
 _T: Final = access_tokens.c

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from invites import eligibility, policy_walk
+from invites.cohorts import Cohort
 from invites.eligibility import Policy
 from invites.policy_walk import fingerprint
-from patient_records.model import PersonName
+from patient_records.model import BirthDate, PersonName
 from tests.support.people import ORGANISATION, House, ScriptedProvider, person
 
 Beside = Callable[[Policy], House]
@@ -105,3 +107,31 @@ def test_a_new_version_of_the_rules_is_a_new_policy(monkeypatch: pytest.MonkeyPa
     before = fingerprint(Policy())
     monkeypatch.setattr(policy_walk, "RULES", eligibility.RULES + 1)
     assert fingerprint(Policy()) != before
+
+
+def test_a_smaller_cohort_reaches_everybody_and_ends_nothing_that_was_sent(house: House, beside: Beside) -> None:
+    sent, queued, free = house.arrive([person(1), person(2), person(3, sender="KIOSK|RX1")])
+    house.issue.run(limit=1)
+    house.lane(ScriptedProvider()).run()
+    house.issue.run(limit=1)
+    small = beside(Policy(cohorts=(Cohort(senders=frozenset({"KIOSK|RX1"})),)))
+    assert small.sweep.run().looked_at_again == 3
+    assert [house.state(id_) for id_ in (sent, queued, free)] == ["invited", "invited", "eligible"]
+    assert house.rows("access_tokens", record_id=sent)[0]["ended_at"] is None
+    provider = ScriptedProvider()
+    small.lane(provider).run()
+    assert (provider.sent, house.rows("outbox", record_id=queued)[0]["code"]) == ([], "outside_cohort")
+    assert house.state(queued) == "outside_cohort"
+    beside(Policy()).sweep.run()
+    assert house.state(queued) == "eligible"
+
+
+def test_a_cohort_of_an_age_is_entered_on_a_birthday(house: House, beside: Beside) -> None:
+    policy = Policy(minimum_age=0, cohorts=(Cohort(minimum_age=18),))
+    born = datetime.now(UTC).date() + timedelta(days=3)
+    small = beside(policy)
+    [record_id] = small.arrive([person(birth=BirthDate(f"{born.year - 18}{born:%m%d}"))])
+    assert house.state(record_id) == "outside_cohort"
+    assert small.issue.run().total == 0
+    small.later(timedelta(days=4))
+    assert small.issue.run().total == 1

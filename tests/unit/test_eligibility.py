@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from invites.cohorts import Cohort
 from invites.eligibility import ELIGIBLE, Eligible, Ineligible, Policy, Reason, age_on, assess
 from patient_records.model import BirthDate, Demographics, PersonName
 from tests.support.people import DEAD, EMAIL_ONLY, SMS_ONLY, person, record
@@ -107,7 +108,11 @@ def test_all_reasons_are_told_in_the_order_of_their_weight() -> None:
     standing = {
         "merged_into": 2, "deleted_at": NOW, "registered_at": NOW, "opted_out_at": NOW, "hold": "x", "exclusion": "y",
     }  # fmt: skip
-    policy = Policy(excluded_organisations=frozenset({"RX1"}), excluded_senders=frozenset({"PAS|RX1"}))
+    policy = Policy(
+        excluded_organisations=frozenset({"RX1"}),
+        excluded_senders=frozenset({"PAS|RX1"}),
+        cohorts=(Cohort(percent=0),),
+    )
     said = assess(record(everything, **standing), policy, TODAY, invited=True)
     assert isinstance(said, Ineligible)
     assert said.reasons == tuple(
