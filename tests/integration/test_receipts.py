@@ -181,7 +181,7 @@ def test_who_is_reached_otherwise_hears_nothing_more(house: House) -> None:
     first, second = house.rows("outbox")
     assert (second["channel"], second["state"]) == ("email", "accepted")
     house.receipts.take([receipt(first, "delivered", minutes=1)])
-    assert house.receipts.take([receipt(first, "failed", minutes=2)]).next_invitations == 0
+    assert house.receipts.take([receipt(first, "failed", permanent=True, minutes=2)]).next_invitations == 0
     assert len(house.rows("outbox")) == 2
 
 
