@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from patient_records.ids import made_at_ms
+from patient_records.id_time import made_at_ms
 from patient_records.model import PatientRecord
 
 _WHOLE: Final = 100

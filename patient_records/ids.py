@@ -12,14 +12,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-_EPOCH_MS: Final = 1_577_836_800_000  # 2020-01-01T00:00:00Z
-_COUNTER_BITS: Final = 21
-_COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
+from patient_records.id_time import COUNTER_BITS, EPOCH_MS
 
-
-def made_at_ms(row_id: int) -> int:
-    """When a row id was made: milliseconds since 1970."""
-    return (row_id >> _COUNTER_BITS) + _EPOCH_MS
+_COUNTER_MASK: Final = (1 << COUNTER_BITS) - 1
 
 
 class IdSource:
@@ -38,7 +33,7 @@ class IdSource:
     def row_id(self) -> int:
         """Make the next row id: positive, below 2**63, larger than any this source gave before."""
         with self._lock:
-            tick = max(self._clock_ms() - _EPOCH_MS, self._tick)
+            tick = max(self._clock_ms() - EPOCH_MS, self._tick)
             if tick != self._tick:
                 self._tick = tick
                 # Half of the range is left to count in: a million ids before the next millisecond is borrowed.
@@ -46,7 +41,7 @@ class IdSource:
             elif self._next > _COUNTER_MASK:
                 self._tick += 1
                 self._next = 0
-            made = (self._tick << _COUNTER_BITS) | self._next
+            made = (self._tick << COUNTER_BITS) | self._next
             self._next += 1
             return made
 

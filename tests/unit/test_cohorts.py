@@ -9,7 +9,8 @@ from invites.accounts.challenge import HARMLESS
 from invites.cohorts import Cohort, share_of
 from invites.eligibility import STOPPING, Eligible, Ineligible, Policy, Reason, assess
 from invites.refusal import judge
-from patient_records.ids import IdSource, made_at_ms
+from patient_records.id_time import made_at_ms
+from patient_records.ids import IdSource
 from patient_records.model import BirthDate
 from tests.support.people import person, record
 
