@@ -37,6 +37,7 @@ def api_face(house: House, *others: Sequence[BaseRoute]) -> Starlette:
         on_request=house.invites.on_request,
         trail=house.audit,
         bearer_limit=Limit("api.bearers", most, MINUTE),
+        fhir_systems={uri: (kind.authority, kind.type) for uri, kind in house.settings.fhir.systems.items()},
         random_bytes=os.urandom,
     )
     return application.application([*(route for some in others for route in some), *application.routes(declared, desk)])

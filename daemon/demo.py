@@ -32,6 +32,7 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from daemon.bootstrap import House, build
+from daemon.demo_api import caller
 from daemon.demo_feed import DemoMessage, Kind, expected, feed
 from daemon.demo_patient import travel
 from daemon.settings import load
@@ -97,6 +98,7 @@ class Demo:
                 self._wait_for_deliveries(house, process)
                 self._show(house, answers)
                 self._travel(house)
+                self._call(house, ports.api)
             finally:
                 house.close()
             if self._shortfalls:
@@ -194,6 +196,16 @@ class Demo:
         )
         if not link or len(texts) < 2:  # noqa: PLR2004 (the first is spent)
             self._shortfalls.append("no SMS shows a join link that is good still")
+
+    def _call(self, house: House, port: int) -> None:
+        """Show how a System Client has a pair issued, and do the same."""
+        made = caller(house, port)
+        shortfall = made.shortfall() if made is not None else "nobody is there for whom the API could issue a pair"
+        if shortfall:
+            self._shortfalls.append(shortfall)
+        if made is not None:
+            self._console.print("[bold]A curl that issues a pair over the API:[/bold]", soft_wrap=True)
+            self._console.print(made.curl, soft_wrap=True, markup=False, highlight=False)
 
     def _funnel(self, status: InviteStatus, outcomes: Counter[str], codes: Counter[str]) -> Table:
         must = expected(self._messages)

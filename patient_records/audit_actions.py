@@ -92,8 +92,9 @@ def _code(value: DetailValue) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}", value) is not None
 
 
-def _opaque(value: DetailValue) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None
+def _client_id(value: DetailValue) -> bool:
+    """Accept what :mod:`web.access.clients` makes: its prefix and sixteen bytes."""
+    return isinstance(value, str) and re.fullmatch(r"dsc_[0-9a-f]{32}", value) is not None
 
 
 def _whole(value: DetailValue) -> bool:
@@ -110,7 +111,7 @@ DETAILS: Final[Mapping[str, Callable[[DetailValue], bool]]] = MappingProxyType(
             ("reason", "before", "after", "channel", "outcome", "origin", "purpose", "role", "scope", "state", "by"),
             _code,
         ),
-        "client": _opaque,  # a client id of ours
+        "client": _client_id,  # a client id of ours
         "staff": _whole,  # a staff account's row
         "pair": _whole,  # an access token's row
         "entry": _whole,  # an outbox entry's row

@@ -11,8 +11,13 @@ SECONDS: Final = 10.0
 """For a whole body: 1 MiB in that time needs 0.8 Mbit/s."""
 
 
+DISCARDED: Final = 8 << 20
+"""Bytes of a body that is too long which are read and thrown away, so that its sender, who writes before it reads, gets
+the answer and not a broken connection."""
+
+
 class BodyTooLarge(Exception):
-    """The body is longer than it may be; not all of it was read."""
+    """The body is longer than it may be; nothing of it was kept."""
 
 
 class BodyTooSlow(Exception):
@@ -20,10 +25,7 @@ class BodyTooSlow(Exception):
 
 
 async def read_body(request: Request, most: int, seconds: float = SECONDS) -> bytes:
-    """Give the whole body. Raises BodyTooLarge (before reading, where Content-Length says so) and BodyTooSlow."""
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > most:
-        raise BodyTooLarge
+    """Give the whole body. Raises BodyTooLarge and BodyTooSlow."""
     try:
         async with asyncio.timeout(seconds):
             return await _all_of(request, most)
@@ -32,9 +34,13 @@ async def read_body(request: Request, most: int, seconds: float = SECONDS) -> by
 
 
 async def _all_of(request: Request, most: int) -> bytes:
-    body = bytearray()
+    body, length = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise BodyTooLarge
+        length += len(chunk)
+        if length <= most:
+            body += chunk
+        elif length > DISCARDED:
+            break
+    if length > most:
+        raise BodyTooLarge
     return bytes(body)

@@ -7,11 +7,48 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 10.0
+"""For the head of a request: line and headers, 32 KiB at most."""
 
 _KEEP_ALIVE_SECONDS = 15
 _MOST_REQUESTS_AT_A_TIME = 512
+
+
+class _Prompt(H11Protocol):
+    """Closes a connection on which the head of a request does not come in time: uvicorn itself waits for ever."""
+
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """See whether that was the rest of a head, or the beginning of the next."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._wait_no_longer()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._wait_no_longer()
+        elif self._due is None:
+            self._due = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _wait_no_longer(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
 
 class _Quiet(uvicorn.Server):
@@ -39,6 +76,7 @@ class WebFace:
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             limit_concurrency=_MOST_REQUESTS_AT_A_TIME,
+            http=_Prompt,
             h11_max_incomplete_event_size=32 << 10,
         )
         self._server = _Quiet(config)

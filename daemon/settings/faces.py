@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from daemon.settings.faults import Wrong
 from daemon.settings.section import Section
-from daemon.settings.value_types import Count, FilePathOrNone, Flag, Host, Many, Network, Port, PublicUrl
+from daemon.settings.value_types import Count, FilePathOrNone, Flag, Host, Many, Network, Port, PublicUrl, Systems
 from web.pages.theme import DEFAULT_COLOUR, LEAST_CONTRAST, contrast_with_white
 
 
@@ -39,6 +39,13 @@ class Api(Section):
     """What staff's browsers call this port: with https, cookies go over TLS alone."""
     requests_per_minute: Count = 600
     """Calls that one client may make in a minute, and bearers that it may ask for; more get 429."""
+
+
+class Fhir(Section):
+    """[fhir]: what FHIR identifiers mean beside the NHS number."""
+
+    systems: Systems = {}  # noqa: RUF012 (pydantic copies it)
+    """Systems (URIs) of identifiers, each with the authority and type under which the feed sends them."""
 
 
 class Join(Section):

@@ -51,7 +51,7 @@ def key_names(
         if table is not None:
             yield from key_names(table, here, listed=listed or many)
         else:
-            yield KeyName(here, _kind(field.annotation), listed=listed or many)
+            yield KeyName(here, _kind(field.annotation), listed=listed or many or _is_mapping(field.annotation))
 
 
 def table_of(annotation: Any) -> tuple[type[Section] | None, bool]:
@@ -60,6 +60,11 @@ def table_of(annotation: Any) -> tuple[type[Section] | None, bool]:
     inner = get_args(annotation)[0] if many else annotation
     is_table = isinstance(inner, type) and issubclass(inner, Section)
     return (inner if is_table else None), many
+
+
+def _is_mapping(annotation: Any) -> bool:
+    """Whether the setting is a table with keys of one's own, which no single variable can give."""
+    return getattr(annotation, "__origin__", None) is dict
 
 
 def _kind(annotation: Any) -> type:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from sqlalchemy.engine import make_url
 
 from daemon.settings.delivery import Delivery
-from daemon.settings.faces import Api, Join
+from daemon.settings.faces import Api, Fhir, Join
 from daemon.settings.invitations import Invitations
 from daemon.settings.listener import Listener
 from daemon.settings.secret import Secret
@@ -86,6 +86,7 @@ class Settings(Section):
     """One for each port."""
     senders: Senders = Senders()
     api: Api = Api()
+    fhir: Fhir = Fhir()
     join: Join = Join()
     serve: Serve = Serve()
     invitations: Invitations = Invitations()

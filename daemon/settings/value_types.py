@@ -201,7 +201,36 @@ def _no_repeats(items: tuple[T, ...]) -> tuple[T, ...]:
     return items
 
 
+class IdentifierKind(Struct, frozen=True):
+    """What an identifier's system means: authority and type, as in PID-3 (CX.4.1 and CX.5), in upper case."""
+
+    authority: str
+    type: str
+
+
+def _systems(given: object) -> dict[str, IdentifierKind]:
+    if not isinstance(given, dict):
+        raise Wrong("is no table of systems", _SYSTEMS_MEND)
+    return {uri: _identifier_kind(uri, kind) for uri, kind in given.items()}
+
+
+def _identifier_kind(uri: str, given: object) -> IdentifierKind:
+    if isinstance(given, IdentifierKind):
+        return given
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:\S{1,250}", uri):
+        raise Wrong("names a system that is no URI", _SYSTEMS_MEND)
+    if not isinstance(given, dict) or set(given) != {"authority", "type"}:
+        raise Wrong("needs authority and type for each system", _SYSTEMS_MEND)
+    authority, kind = given["authority"], given["type"]
+    if not (isinstance(authority, str) and isinstance(kind, str) and (authority.strip() or kind.strip())):
+        raise Wrong("needs authority and type as text for each system", _SYSTEMS_MEND)
+    return IdentifierKind(authority.strip().upper(), kind.strip().upper())
+
+
+_SYSTEMS_MEND: Final = 'Write "https://hospital.example/mrn" = {authority = "RX1", type = "MR"} under [fhir.systems]'
+
 T = TypeVar("T")
+Systems: TypeAlias = Annotated[dict[str, IdentifierKind], BeforeValidator(_systems)]
 Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 Choices = Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_no_repeats)]
 Flag: TypeAlias = Annotated[bool, Strict()]

@@ -32,7 +32,7 @@ def demo(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_demo_ends_with_0_and_shows_what_it_promised(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = demo(*arguments, folder=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-    for promised in ("The funnel", "One SMS", "One email", "One letter", "/join#c="):
+    for promised in ("The funnel", "One SMS", "One email", "One letter", "/join#c=", "/recordAccessToken"):
         assert promised in result.stdout
     assert "fell short" not in result.stdout
     letter = re.search(r"One letter:\s*(\S+\.pdf)", result.stdout)

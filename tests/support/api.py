@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import httpx
@@ -25,6 +25,7 @@ from web.server import WebFace
 
 MINUTE = timedelta(minutes=1)
 FHIR = "application/fhir+json"
+Systems = Mapping[str, tuple[str, str]]
 
 
 class Recorder:
@@ -46,11 +47,13 @@ class Recorder:
 class ApiService:
     """One API over the database of ``house``; ``most`` calls a minute and client."""
 
-    def __init__(self, house: House, most: int = 1000, bearers: int = 1000) -> None:
+    def __init__(
+        self, house: House, most: int = 1000, bearers: int = 1000, systems: Systems = MappingProxyType({})
+    ) -> None:
         self.house = house
         self.told = Recorder()
         self.trail = AuditTrail(house.ring, house.ids)
-        self._most, self._bearers = most, bearers
+        self._most, self._bearers, self._systems = most, bearers, systems
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self.url = ""
@@ -71,15 +74,16 @@ class ApiService:
             background=Background(in_own_thread),
             telemetry=self.told,
         )
-        declared = application.operations(
+        self.declared = application.operations(
             desk,
             records=house.records,
             on_request=house.invites.on_request,
             trail=self.trail,
             bearer_limit=Limit("api.bearers", self._bearers, MINUTE),
+            fhir_systems=self._systems,
             random_bytes=os.urandom,
         )
-        return WebFace(application.application(application.routes(declared, desk)), "127.0.0.1", 0)
+        return WebFace(application.application(application.routes(self.declared, desk)), "127.0.0.1", 0)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,12 +16,15 @@ from invites.on_request import OnRequest
 from patient_records.audit import AuditTrail
 from patient_records.limits import Limit
 from patient_records.repository import Records
-from web.api import error_body, trouble
+from web.api import docs_pages, error_body, openapi, trouble
 from web.api.by_national_id import ByNationalIdEndpoint
 from web.api.entrance import Desk, Entrance
+from web.api.generate_invitation_tokens import GenerateInvitationTokens
+from web.api.identifier_systems import IdentifierSystems
 from web.api.oauth_token import TokenEndpoint
 from web.api.operation import Operation
 from web.api.record_access_token import RecordAccessTokenEndpoint
+from web.api.status_query import StatusQuery
 
 
 def operations(
@@ -31,20 +34,25 @@ def operations(
     on_request: OnRequest,
     trail: AuditTrail,
     bearer_limit: Limit,
+    fhir_systems: Mapping[str, tuple[str, str]],
     random_bytes: Callable[[int], bytes],
 ) -> list[Operation]:
     """Every call of the API, in the order in which its pages tell them."""
+    systems = IdentifierSystems(records, fhir_systems)
     return [
         TokenEndpoint(desk.limits, bearer_limit, trail, random_bytes).operation(),
         *RecordAccessTokenEndpoint(on_request, trail).operations(),
         ByNationalIdEndpoint(records, trail).operation(),
+        GenerateInvitationTokens(systems, on_request, trail).operation(),
+        StatusQuery(systems, on_request, trail).operation(),
     ]
 
 
-def routes(declared: Iterable[Operation], desk: Desk) -> list[BaseRoute]:
-    """A route for each path."""
+def routes(declared: Sequence[Operation], desk: Desk) -> list[BaseRoute]:
+    """A route for each path, and those of the description and its pages."""
     by_path = groupby(declared, key=lambda operation: operation.path)
-    return [Route(path, Entrance(list(methods), desk), name=path) for path, methods in by_path]
+    calls = [Route(path, Entrance(list(methods), desk), name=path) for path, methods in by_path]
+    return [*calls, openapi.route(declared), *docs_pages.routes(declared)]
 
 
 def application(all_routes: Sequence[BaseRoute]) -> Starlette:

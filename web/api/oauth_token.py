@@ -130,7 +130,7 @@ class TokenEndpoint:
             screen=self._screen,
             work=self._work,
             writes=True,
-            body=Body(TokenRequest, (FORM,), SMALL, {"grant_type": GRANT}),
+            body=Body(TokenRequest, (FORM,), SMALL, {"grant_type": GRANT}, _ONCE),
             errors=SHAPE,
         )
 
@@ -172,6 +172,9 @@ class TokenEndpoint:
         body = Bearer(text, "Bearer", int(bearers.LIFETIME.total_seconds()), client.scope)
         return Sent(200, msgspec.json.encode(body), JSON, {"pragma": "no-cache"})  # RFC 6749, 5.1
 
+
+_ONCE: Final = {"TokenRequest": {"additionalProperties": {"type": "string"}}}
+"""What a form has beside is ignored, but nothing may stand in it twice (RFC 6749, 3.2)."""
 
 _EXAMPLE: Final = {"access_token": "dsb_...", "token_type": "Bearer"}
 _ERROR: Final = {

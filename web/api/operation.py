@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Struct
@@ -42,12 +43,16 @@ class PathParameter(Struct, frozen=True):
 
 
 class Body(Struct, frozen=True):
-    """What is sent: a msgspec type, in one of these content types, no longer than that."""
+    """What is sent: a msgspec type, in one of these content types, no longer than that.
+
+    ``told`` is what its schema says beside what the type does, by the names of the schemas that it is laid over.
+    """
 
     model: type
     content_types: tuple[str, ...]
     most: int
     example: Any
+    told: Mapping[str, Any] = MappingProxyType({})
 
 
 class Told(Struct, frozen=True):
