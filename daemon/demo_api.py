@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 import httpx
 from msgspec import Struct
 from sqlalchemy import select
 
+from daemon import system_clients
 from daemon.bootstrap import House
 from invites.tables import eligibility
 from patient_records.model import Masked
 from patient_records.tables import patient_records
-from web.access.clients import Clients, Scope
+from web.access.clients import Scope
 
 _SECONDS: Final = 30.0
 _FIELDS: Final = {"invitationCode", "token", "status"}
@@ -68,7 +68,7 @@ def caller(house: House, port: int) -> DemoCaller | None:
     with house.database.begin() as connection:
         public_id = connection.scalar(invited)
         now = house.database.now(connection)
-        made = Clients(house.ids, os.urandom).add(connection, "The demo", organisation, Scope.SYSTEM, now)
+        made = system_clients.add(house, connection, "The demo", organisation, scope=Scope.SYSTEM, now=now)
     if public_id is None:
         return None
     return DemoCaller(f"http://127.0.0.1:{port}", made.client.client_id, made.secret, public_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,15 +55,10 @@ def add(
         raise click.UsageError(f"--organisation {organisation} is not configured: use one of {', '.join(codes)}")
 
     def work(house: House, connection: Connection, now: datetime) -> tuple[str, str]:
-        from daemon.operator_name import operator  # noqa: PLC0415
-        from patient_records.audit import AuditEntry  # noqa: PLC0415
-        from patient_records.audit_actions import Action  # noqa: PLC0415
-        from web.access.clients import Clients, Scope  # noqa: PLC0415
+        from daemon import system_clients  # noqa: PLC0415
+        from web.access.clients import Scope  # noqa: PLC0415
 
-        made = Clients(house.ids, os.urandom).add(connection, label, organisation, Scope(scope), now)
-        detail = {"client": made.client.client_id, "scope": scope}
-        entry = AuditEntry(operator(), Action.CLIENT_ADDED, organisation, detail=detail)
-        house.audit.append(connection, [entry], now)
+        made = system_clients.add(house, connection, label, organisation, scope=Scope(scope), now=now)
         return made.client.client_id, made.secret
 
     client_id, secret = _in_database(settings, work)

@@ -202,6 +202,15 @@ def test_revoking_a_client_ends_its_bearers_at_once_and_nobody_else_s(api: ApiSe
         assert bearers.holder(connection, others, now) == clients.find(connection, other.client.client_id)
 
 
+def test_a_bearer_that_was_made_while_its_client_was_revoked_is_none(api: ApiService, house: House) -> None:
+    made = api.client()
+    with house.database.begin() as connection:
+        now = house.database.now(connection)
+        clients.revoke(connection, made.client, now)
+        late = bearers.issue(connection, made.client, os.urandom, now)
+        assert bearers.holder(connection, late, now) is None
+
+
 def test_a_staff_account_s_personal_clients_end_with_it(house: House) -> None:
     with house.database.begin() as connection:
         now = house.database.now(connection)
