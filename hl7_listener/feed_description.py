@@ -71,6 +71,7 @@ class FeedDescription(Masked):
         self.processing_ids: Counter[str] = Counter()
         self.declared_charsets: Counter[str] = Counter()
         self.codecs: Counter[str] = Counter()
+        self.beyond_ascii: Counter[str] = Counter()
         self.line_ends: Counter[str] = Counter()
         self.delimiters: Counter[str] = Counter()
         self.acknowledgments: Counter[str] = Counter()
@@ -134,6 +135,8 @@ class FeedDescription(Masked):
         for declared in header.charset_field.split(header.delimiters.repetition, 4)[:4]:
             self.declared_charsets[_codec(declared)] += 1
         self.codecs[message.charset] += 1
+        if not message.raw.isascii():  # only these say anything of the character set
+            self.beyond_ascii[message.charset] += 1
         self.guessed += message.charset_guessed
         self.numbered += bool(header.sequence)
         self.acknowledgments[f"{_ack(header.accept_ack)}/{_ack(header.application_ack)}"] += 1

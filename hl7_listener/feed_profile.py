@@ -65,14 +65,10 @@ def _identifiers(feed: FeedDescription) -> Iterator[str]:
 def _text(feed: FeedDescription) -> Iterator[str]:
     yield from ("", "[text]")
     silent = feed.declared_charsets["(empty)"]
-    codec, count = feed.codecs.most_common(1)[0] if feed.codecs else ("", 0)
-    if (
-        feed.messages >= _FEW
-        and silent >= _MOST * feed.messages
-        and count >= _MOST * feed.messages
-        and codec != "ascii"
-    ):
-        yield f"# MSH-18 is empty in {silent} of {feed.messages}; {count} read as {codec}."
+    codec, count = feed.beyond_ascii.most_common(1)[0] if feed.beyond_ascii else ("", 0)
+    beyond = feed.beyond_ascii.total()
+    if silent >= _MOST * feed.messages and beyond >= _FEW and count >= _MOST * beyond:
+        yield f"# MSH-18 is empty in {silent} of {feed.messages}; of {beyond} with other than ASCII {count} are {codec}."
         yield f"default_charset = {json.dumps(codec)}"
     else:
         yield '# default_charset = ""'

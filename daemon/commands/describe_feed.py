@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 16
 _COUNTERS: Final = (
-    *("versions", "events", "processing_ids", "declared_charsets", "codecs", "line_ends", "delimiters"),
+    *("versions", "events", "processing_ids", "declared_charsets", "codecs", "beyond_ascii", "line_ends", "delimiters"),
     *("acknowledgments", "present", "nulls", "date_shapes", "time_shapes"),
 )
 
@@ -131,6 +131,7 @@ def _lines(feed: SenderFeed) -> Iterator[str]:
     yield from _counted("MSH-15/16", one.acknowledgments, one.messages)
     yield from _counted("MSH-18", one.declared_charsets, one.messages)
     yield from _counted("read as", one.codecs, one.messages)
+    yield from _counted("beyond ASCII", one.beyond_ascii, one.messages)
     yield from _counted("segments end in", one.line_ends, one.messages)
     yield from _counted("delimiters", one.delimiters, one.messages)
     yield from _counted("segments", one.known_segments(), one.messages)

@@ -134,6 +134,11 @@ def test_a_draft_takes_the_charset_that_the_bytes_show(tmp_path: Path) -> None:
     assert load_profile(path).profile.default_charset == "cp1252"
 
 
+def test_ascii_says_nothing_of_a_charset(tmp_path: Path) -> None:
+    feed = described(*(message(n) for n in range(100)))
+    assert tomllib.loads(drafted(tmp_path, feed).read_text("utf-8"))["text"] == {}
+
+
 def test_bare_nhs_numbers_are_a_quirk_when_there_are_enough(tmp_path: Path) -> None:
     feed = described(*(message(n, NHS_NUMBERS[n % 5]) for n in range(25)))
     assert load_profile(drafted(tmp_path, feed)).profile.quirks == {"bare_nhs_number"}
