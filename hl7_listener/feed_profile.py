@@ -68,7 +68,7 @@ def _text(feed: FeedDescription) -> Iterator[str]:
     codec, count = feed.beyond_ascii.most_common(1)[0] if feed.beyond_ascii else ("", 0)
     beyond = feed.beyond_ascii.total()
     if silent >= _MOST * feed.messages and beyond >= _FEW and count >= _MOST * beyond:
-        yield f"# MSH-18 is empty in {silent} of {feed.messages}; of {beyond} with other than ASCII {count} are {codec}."
+        yield f"# MSH-18 is empty in {silent} of {feed.messages}; of {beyond} beyond ASCII {count} are {codec}."
         yield f"default_charset = {json.dumps(codec)}"
     else:
         yield '# default_charset = ""'
