@@ -55,7 +55,8 @@ class MessageStory(Struct, frozen=True):
 class Story(Struct, frozen=True):
     """The timeline; ``id`` is the public id, ``state`` "eligible" or the weightiest reason why not.
 
-    ``merged`` are the public ids of the records that were merged into this one; their messages are told as well.
+    ``merged`` are the public ids of the records that were merged into this one; their messages and invitations are told
+    as well.
     """
 
     id: str
@@ -107,7 +108,10 @@ def tell(connection: Connection, record_id: int) -> Story:
         reasons=invites.reasons,
         merged=[names[id_] for id_ in forerunners],
         messages=_messages(connection, [record_id, *forerunners]),
-        invitations=invites.invitations,
+        invitations=sorted(
+            (one for id_ in (record_id, *forerunners) for one in overview.explain(connection, id_).invitations),
+            key=lambda one: one.created_at,
+        ),
         reminders=invites.reminders,
     )
 

@@ -75,7 +75,8 @@ def interpret(message: Message, listener: ListenerOptions, profile: SenderProfil
 
 
 def _person(message: Message, listener: ListenerOptions, profile: SenderProfile, received_at: datetime) -> Meaning:
-    trigger, findings = message.header.trigger, list[str]()
+    findings: list[str] = []
+    trigger = message.header.trigger
     reading = Reading(listener, profile, _event_at(message, listener, received_at, findings))
     if trigger in MERGES or trigger in RENAMES:
         return _two_people(message, reading, findings)

@@ -56,7 +56,6 @@ _LABELLED: Final = re.compile(
 _EXTENSION: Final = re.compile(r"\s*(?:extension|extn|ext|x)\W{0,2}\d{1,6}\s*\Z", re.ASCII | re.IGNORECASE)
 _BETWEEN: Final = re.compile(r"[/;,]| or ", re.IGNORECASE)
 _ENOUGH_DIGITS: Final = 9
-_LONGEST_SEVERAL: Final = 200
 _AROUND_AT: Final = re.compile(r"\s*@\s*")
 _ADDRESS: Final = re.compile(r"[^\s<>;,\"'():]+@[^\s<>;,\"'():]+")
 _VALUES: Final = (1, 4, 12)  # the components of an XTN that a null erases
@@ -93,13 +92,20 @@ def contact_points(repetitions: Sequence[Sequence[str]], region: str, unescape: 
             for raw in texts:
                 text = _unescaped(raw, unescape)
                 left -= _price(text)
-                if left < 0 or len(found) == MOST_POINTS:
+                if left < 0 or len(found) >= MOST_POINTS:
                     return Contacts(tuple(found.values()), unusable, too_many=True)
                 point = point_of(text, region, use)
                 if point is not None:
                     found.setdefault((point.kind, point.value), point)
                     break
-            unusable = unusable or point is None
+            if point is None:
+                pieces = _apart(_unescaped(texts[0], unescape))
+                left -= sum(map(_price, pieces))
+                if left < 0:
+                    return Contacts(tuple(found.values()), unusable, too_many=True)
+                points = [point_of(piece, region, use) for piece in pieces]
+                found.update({(one.kind, one.value): one for one in points if one is not None})
+                unusable = unusable or not points or None in points
     too_many = len(repetitions) > MOST_REPETITIONS
     if found or unusable:
         return Contacts(tuple(found.values()), unusable, too_many=too_many)
@@ -187,31 +193,27 @@ def _candidates(components: Sequence[str]) -> list[list[str]]:
     Each address stands alone. The places where the one number may be stand together, best first, and the first usable
     one counts: a placeholder in XTN.1 (``()-``, ``unknown``) must not hide the number in XTN.12 or in XTN.5 to 7.
     """
-    texts = [alternatives for text in components if "@" in text for alternatives in _addresses(text.strip())]
+    texts = [[text.strip()] for text in components if "@" in text]
     places = [_component(components, 1)]
     if len(components) >= _FIRST_ELSEWHERE:
         places += (_component(components, 12), _in_pieces(components))
     numbers = [text for text in places if text and "@" not in text]
     if numbers:
-        several = _several(numbers[0])
-        texts += [[one] for one in several] if several else [numbers]
+        texts.append(numbers)
     return texts
 
 
-def _addresses(text: str) -> list[list[str]]:
-    """The addresses in a text: as it is, else without what is around it (``Ada <ada@...>``, ``mailto:``, ``;``)."""
-    if len(text) > _LONGEST_EMAIL or _PLAIN_EMAIL.match(text):
-        return [[text]]
-    found = _ADDRESS.findall(_AROUND_AT.sub("@", text))[:MOST_POINTS]
-    if len(found) > 1:
-        return [[one.rstrip(".")] for one in found]
-    return [[text, *(one.rstrip(".") for one in found)]]
+def _apart(text: str) -> list[str]:
+    """Take a text apart that is no number and no address as it is; nothing where there is nothing to take apart.
 
-
-def _several(text: str) -> list[str]:
-    """Two or more whole numbers in one text, as ``07700 900123 / 07700 900124``; none where it is one."""
-    if len(text) > _LONGEST_SEVERAL or text.isdigit() or not _BETWEEN.search(text):
+    Two or more whole numbers (``07700 900123 / 07700 900124``), or the addresses without what is around them
+    (``Ada <ada@example.org>;``, ``mailto:``).
+    """
+    if len(text) > _LONGEST_EMAIL:
         return []
+    if "@" in text:
+        found = [one.rstrip(".") for one in _ADDRESS.findall(_AROUND_AT.sub("@", text))]
+        return found if found != [text] else []
     parts = [part for part in _BETWEEN.split(text) if part.strip()]
     whole = all(sum(map(str.isdigit, part)) >= _ENOUGH_DIGITS for part in parts)
     return parts if whole and len(parts) > 1 else []

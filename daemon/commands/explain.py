@@ -65,7 +65,8 @@ def _lines(story: Story) -> list[str]:
             f"  {_when(message.received_at)}  {message.event} {message.control_id or '-'} from {message.sender}: "
             f"{message.outcome}{reason}, {_answered(message)}; {what}{again}"
         )
-        lines += [f"    {_effect(effect)}" for effect in message.effects]
+        # A merge is told of both people in the same words: once is enough.
+        lines += dict.fromkeys(f"    {_effect(effect)}" for effect in message.effects)
         lines += [f"    finding: {finding}" for finding in message.findings]
     lines.append("Invitations" if story.invitations else "No invitation.")
     for invitation in story.invitations:

@@ -284,8 +284,16 @@ def test_the_story_of_a_merge_is_told_of_both_from_either_identifier(ward: Ward)
     assert [effect.act for effect in merge.effects] == ["merged_into", "merged_from"]
     assert {effect.other for effect in merge.effects} == {told.id, *told.merged}
     lines = "\n".join(explain._lines(told))
-    assert f"{told.merged[0]} was merged into {told.id}" in lines
+    assert lines.count(f"{told.merged[0]} was merged into {told.id}") == 1
     assert "finding: identifier_merged_away:PID-3" in lines
+
+
+def test_the_invitations_of_the_prior_person_are_part_of_the_story(ward: Ward) -> None:
+    ward.play("a28_merge_prior", "a28_merge_survivor")
+    ward.house.issue.run()
+    ward.play("a40_two_people")
+    told = _told(ward, SURVIVOR)
+    assert sorted(str(invitation.end_reason) for invitation in told.invitations) == ["None", "cancelled"]
 
 
 def test_the_story_of_a_merge_turned_round_and_of_a_deletion(ward: Ward) -> None:
