@@ -54,7 +54,8 @@ ELSEWHERE: Final = frozenset({"A35", "A41", "A42", "A43", "A44", "A45", "A49", "
 _TAKEN: Final = frozenset({"ADT", "ORU", "SIU", "MDM"})
 _CLOCK_SKEW: Final = timedelta(days=1)
 _MOST_GROUPS: Final = 100
-"""People of one message: an interface engine's batch of merges has a dozen."""
+"""People of one message: an interface engine's batch of merges has a dozen. One with more is refused: it is applied
+whole or not at all."""
 
 
 def interpret(message: Message, listener: ListenerOptions, profile: SenderProfile, received_at: datetime) -> Meaning:
@@ -101,7 +102,11 @@ def _two_people(message: Message, reading: Reading, findings: list[str]) -> Mean
     """A merge or a change of identifiers: groups of PID and MRG (A40 and A39 may have several, chapter 3.3.40)."""
     groups: list[Group] = []
     by_patient_id = message.header.trigger in BY_PATIENT_ID
-    for segments in _patient_groups(message):
+    found = _patient_groups(message)
+    if len(found) > _MOST_GROUPS:
+        fault = Fault(FaultCode.SEGMENT_SEQUENCE_ERROR, Location("PID", _MOST_GROUPS + 1))
+        return Refused(AckCode.AE, f"more than {_MOST_GROUPS} people in one message", (fault,))
+    for segments in found:
         [pid, mrg] = segments["PID"], segments.get("MRG")
         if mrg is None:
             return _missing_segment("MRG", len(groups) + 1)
@@ -134,7 +139,8 @@ def _link(message: Message, reading: Reading, findings: list[str]) -> Meaning:
 def _patient_groups(message: Message) -> list[dict[str, Segment]]:
     """Cut a message into its people: each PID, and the first PD1, MRG and PV1 behind it.
 
-    Further MRG are as many groups: some senders of A34 and A40 list several prior people behind one PID.
+    Further MRG are as many groups: some senders of A34 and A40 list several prior people behind one PID. Beyond the
+    first one that is too many nothing is looked at.
     """
     groups: list[dict[str, Segment]] = []
     for segment in message.segments("PID", "PD1", "MRG", "PV1"):
@@ -144,7 +150,9 @@ def _patient_groups(message: Message) -> list[dict[str, Segment]]:
             groups.append({**groups[-1], "MRG": segment})
         elif groups:
             groups[-1].setdefault(segment.id, segment)
-    return groups[:_MOST_GROUPS]
+        if len(groups) > _MOST_GROUPS:
+            break
+    return groups
 
 
 def _refusal(message: Message, listener: ListenerOptions) -> Refused | None:

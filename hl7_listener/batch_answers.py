@@ -40,14 +40,15 @@ class BatchAnswers:
 def _response(frame: BatchFrame, answers: list[tuple[int, bytes]], now: datetime) -> bytes:
     """Write the batch, in a file where the messages came in one."""
     written = []
-    batches = list(dict.fromkeys(batch for batch, _ in answers)) or [0]
-    for batch in batches:
-        own = [answer for of, answer in answers if of == batch]
+    batches: dict[int, list[bytes]] = {}
+    for batch, answer in answers:
+        batches.setdefault(batch, []).append(answer)
+    for batch, own in (batches or {0: []}).items():
         line = (frame.lines[batch] if frame.lines else b"") or frame.file_line
         written += [_opening("BHS", line, now), *own, _closing("BTS", line, len(own))]
     if frame.file_line:
         written.insert(0, _opening("FHS", frame.file_line, now))
-        written.append(_closing("FTS", frame.file_line, len(batches)))
+        written.append(_closing("FTS", frame.file_line, len(batches) or 1))
     return b"".join(written)
 
 

@@ -50,6 +50,14 @@ def update(raw: bytes, received_at: datetime = NOW) -> PatientUpdate:
     return found
 
 
+def test_a_merge_of_more_people_than_are_looked_at_is_refused_and_not_cut_short() -> None:
+    """Answered AA, those behind the last one would stay unmerged for ever, and nobody would know."""
+    hundred, more = (meaning(message("ADT^A40", more="MRG|2^^^RX1^MR\r" * count)) for count in (100, 101))
+    assert not isinstance(hundred, Refused)
+    assert isinstance(more, Refused)
+    assert (more.code, [fault.location.sequence for fault in more.faults]) == ("AE", [101])
+
+
 # ---- may it be taken -------------------------------------------------------------------------------------------------
 
 
