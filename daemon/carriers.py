@@ -14,6 +14,7 @@ from daemon.settings import Settings
 from daemon.wording_files import own_templates
 from invites.channels import composition
 from invites.channels.channel import EMAIL, LETTER, SMS, Channel, Provider
+from invites.channels.receipt_poll import Told
 from invites.channels.spool import Spool
 from invites.options import Lane
 
@@ -36,6 +37,8 @@ class Carriers(Struct, frozen=True):
 
     lanes: tuple[Lane, ...]
     endings: tuple[Callable[[], None], ...]
+    polled: tuple[Told, ...] = ()
+    """Providers that are asked what became of a message, one of each kind."""
 
     def close(self) -> None:
         """End connections to providers."""
@@ -60,7 +63,7 @@ def hire(settings: Settings, now: Callable[[], datetime]) -> Carriers:
     maker = _Maker(settings, now)
     kinds = dict.fromkeys((*settings.invitations.channels, EMAIL))  # accounts are mailed, however people are invited
     lanes = tuple(maker.lane(channels[kind]) for kind in kinds)
-    return Carriers(lanes, tuple(maker.endings))
+    return Carriers(lanes, tuple(maker.endings), tuple(maker.polled[:1]))
 
 
 class _Maker:
@@ -71,6 +74,7 @@ class _Maker:
         self._now = now
         self._spool: Spool | None = None
         self.endings: list[Callable[[], None]] = []
+        self.polled: list[Told] = []
 
     def lane(self, channel: Channel) -> Lane:
         """Give the channel its lane; letters have more ways than one to go (:mod:`daemon.letter_delivery`)."""
@@ -100,7 +104,9 @@ class _Maker:
         """One for each channel, so that each lane has connections of its own."""
         from daemon.provider_options import notify  # noqa: PLC0415 (so does httpx)
 
-        return self._kept(notify(self._settings.delivery.notify))
+        made = notify(self._settings.delivery.notify)
+        self.polled.append(made)
+        return self._kept(made)
 
     def _gateway(self) -> Provider:
         from daemon.provider_options import gateway  # noqa: PLC0415

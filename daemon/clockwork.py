@@ -12,7 +12,10 @@ from daemon.audit_sealing import SealReport
 from daemon.bootstrap import House, utc_now
 from daemon.letter_delivery import return_files
 from daemon.metrics import Metrics
+from daemon.receiving import receipt_jobs
 from invites.assembly import DISPATCH
+from invites.channels.bounce_folder import BounceReport
+from invites.channels.receipt_poll import PollReport
 from invites.dispatch import DispatchReport
 from invites.issue import IssueReport
 from invites.return_files import ReturnsReport
@@ -30,7 +33,9 @@ _RETURNS_EVERY: Final = timedelta(seconds=30)
 def schedule(house: House) -> Schedule:
     """The clock with the jobs of ``invites`` (issue, a lane each, the sweep), the trail's sealing, and return files."""
     keeper = _Keeper(house.metrics)
-    jobs = [*house.invites.jobs(house.settings.invitations.every), Job("audit_seal", _SEAL_EVERY, house.audit_sealing)]
+    returning = receipt_jobs(house.settings, house.database, house.invites.receipts, house.carriers.polled, utc_now)
+    inviting = house.invites.jobs(house.settings.invitations.every)
+    jobs = [*inviting, *returning, Job("audit_seal", _SEAL_EVERY, house.audit_sealing)]
     returns = return_files(house.settings, house.invites.receipts.take, utc_now)
     if returns is not None:
         jobs.append(Job("returns", _RETURNS_EVERY, returns.run))
@@ -63,6 +68,10 @@ class _Keeper:
             self._dispatched(job.removeprefix(DISPATCH), report)
         elif isinstance(report, SealReport):
             self._sealed(report)
+        elif isinstance(report, PollReport) and report.receipts:
+            self._log.info("receipts_polled", count=report.receipts)
+        elif isinstance(report, BounceReport) and (report.bounces or report.others):
+            self._log.info("bounces_read", count=report.bounces)
         elif isinstance(report, SweepReport) and (report.lapsed or report.entries or report.pairs):
             self._log.info("swept", count=report.lapsed + report.entries + report.pairs)
 

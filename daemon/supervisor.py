@@ -41,6 +41,7 @@ from daemon.join_face import join_face
 from daemon.last_resort import LastResort
 from daemon.own_thread import in_own_thread
 from daemon.pulse import Pulse
+from daemon.receiving import receipt_routes
 from daemon.settings import Settings
 from daemon.settings.faces import Api, Join
 from daemon.silence_watch import SilenceWatch
@@ -227,7 +228,8 @@ class Supervisor:
             house.metrics.ingest_backlog.set(ingest.backlog)
             return generate_latest(house.metrics.registry), CONTENT_TYPE_LATEST
 
-        return api_face(house, health.routes(check, exposition), staff_pages(house))
+        returning = receipt_routes(self._settings, house.invites.receipts, utc_now)
+        return api_face(house, health.routes(check, exposition), [*staff_pages(house), *returning])
 
     async def _probed(self, house: House) -> bool:
         """Whether the database answers in time; however many ask, one question at a time is on its way."""

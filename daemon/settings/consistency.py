@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Final
 
 from daemon.settings.faults import Contradiction
-from daemon.settings.provider_checks import gateway_complete, notify_complete, smtp_complete
+from daemon.settings.provider_checks import callbacks_guarded, gateway_complete, notify_complete, smtp_complete
 from daemon.settings.sections import Settings
 from invites.options import LETTER_NEEDS
 
@@ -134,4 +134,5 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contrad
     (_CALLED | {"host", "sender", "username", "password", "tls"}, smtp_complete),
     (_CALLED | {"notify", "key", "sms_template", "email_template"}, notify_complete),
     (_CALLED | {"http", "url", "body", "headers", "secret", "username", "password"}, gateway_complete),
+    (frozenset({"callback_secret", "secret", "maildir"}), callbacks_guarded),
 )

@@ -62,12 +62,24 @@ class Smtp(Section):
     """How long one delivery may take; less than half of ``delivery.lease``."""
 
 
+class Bounces(Section):
+    """[delivery.email.bounces]: what mail servers send back to the return path."""
+
+    maildir: FilePathOrNone = None
+    """The Maildir that the return path's mails are delivered to; empty: none is read."""
+    every: Duration = timedelta(minutes=1)
+    """How often it is looked at."""
+    secret: SecretText = Field(default={"env": "BOUNCE_TOKEN"})  # type: ignore[assignment]  # validated into a Secret
+    """The bearer token for bounces posted whole to /receipts/email; missing: none are taken."""
+
+
 class Email(Section):
     """[delivery.email]."""
 
     provider: Literal["spool", "smtp", "notify"] = "spool"
     """Who carries emails."""
     smtp: Smtp = Smtp()
+    bounces: Bounces = Bounces()
 
 
 class DropFolder(Section):

@@ -15,6 +15,7 @@ from invites.channels.notify_key import is_api_key
 if TYPE_CHECKING:
     from daemon.settings.sections import Settings
 
+_SHORTEST_SECRET: Final = 16
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -87,6 +88,23 @@ def gateway_complete(settings: Settings) -> Iterator[Contradiction]:
     if gateway.search_url and "{reference}" not in gateway.search_url:
         yield Contradiction((*path, "search_url"), "does not name the message", "Put {reference} in")
     yield from _reachable(settings, path, gateway.timeout, gateway.ca_file)
+
+
+def callbacks_guarded(settings: Settings) -> Iterator[Contradiction]:
+    """Secrets that providers call with, and the folder that bounces come to."""
+    delivery = settings.delivery
+    for path, secret in (
+        (("delivery", "notify", "callback_secret"), delivery.notify.callback_secret),
+        (("delivery", "sms", "http", "receipts", "secret"), delivery.sms.http.receipts.secret),
+        (("delivery", "email", "bounces", "secret"), delivery.email.bounces.secret),
+    ):
+        if not secret.missing and len(secret.reveal()) < _SHORTEST_SECRET:
+            mend = f"Use {_SHORTEST_SECRET} characters or more, such as from `openssl rand -hex 20`"
+            yield Contradiction(path, "is too short to keep anybody out", mend)
+    maildir = delivery.email.bounces.maildir
+    if maildir is not None and not all((maildir / part).is_dir() for part in ("new", "cur")):
+        path = ("delivery", "email", "bounces", "maildir")
+        yield Contradiction(path, f"is no Maildir ({maildir})", "Name the folder that holds new, cur and tmp")
 
 
 def _reachable(

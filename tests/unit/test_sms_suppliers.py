@@ -14,7 +14,8 @@ from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Unknow
 from invites.channels.http_exchange import Reply
 
 FOLDER = reference_file("sms/twilio.toml").parent
-SECRETS = dict.fromkeys(("TWILIO_AUTH_TOKEN", "VONAGE_API_SECRET", "INFOBIP_API_KEY", "SMS_CALLBACK_TOKEN"), "secret")
+NAMES = ("TWILIO_AUTH_TOKEN", "VONAGE_API_SECRET", "INFOBIP_API_KEY", "SMS_CALLBACK_TOKEN")
+SECRETS = dict.fromkeys(NAMES, "a secret of some length")
 
 
 def example(name: str) -> Settings:
