@@ -7,6 +7,7 @@ from datetime import datetime
 from email.utils import parseaddr
 from typing import Final, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from daemon.letter_delivery import letter_lane
@@ -77,7 +78,13 @@ class _Maker:
         self.polled: list[Told] = []
 
     def lane(self, channel: Channel) -> Lane:
-        """Give the channel its lane; letters have more ways than one to go (:mod:`daemon.letter_delivery`)."""
+        """Give the channel its lane, with its provider's limits."""
+        delivery = self._settings.delivery
+        limits = {SMS: delivery.sms.limits, EMAIL: delivery.email.limits, LETTER: delivery.letter.limits}
+        return msgspec.structs.replace(self._lane(channel), limits=limits[channel.kind])
+
+    def _lane(self, channel: Channel) -> Lane:
+        """Letters have more ways than one to go (:mod:`daemon.letter_delivery`)."""
         delivery = self._settings.delivery
         if channel.kind == LETTER and delivery.letter.provider != NOTIFY:
             return letter_lane(self._settings, channel, self._shared_spool(), self._now)

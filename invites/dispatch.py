@@ -40,12 +40,19 @@ from invites.prepare import Dropped, Prepare, Ready
 from invites.record_versions import locked_versions
 from invites.senders import Call, Senders
 from invites.settle import Settle
+from invites.throttle import Throttle
 from patient_records.ids import IdSource
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
 CLOSING: Final = 1.0
 """Seconds for which a closing lane waits for its provider: the schedule's deadline for calls in hand is over then."""
+
+LONGEST_REST: Final = timedelta(seconds=2)
+"""How long a lane itself waits for its provider's limit."""
+
+_LOOK: Final = 0.05
+"""Seconds between two looks whether the daemon stops, while a lane waits."""
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -89,6 +96,7 @@ class Dispatch:
         finish: Finish,
         ids: IdSource,
         elapsed: Callable[[], float] = awake_or_asleep,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._database = database
         self._lane = lane
@@ -102,6 +110,9 @@ class Dispatch:
         self._prepare = Prepare(database, records, lane, options)
         self._senders = Senders(lane.channel.kind, options.senders)
         self._answers = AnswersKept(finish)
+        self._throttle = Throttle(lane.channel.kind, lane.limits)
+        self._throttled = timedelta(0)
+        self._pause = pause
         self._settle = Settle(
             database,
             lane,
@@ -110,6 +121,7 @@ class Dispatch:
             senders=self._senders,
             answers=self._answers,
             brake=self._brake,
+            throttle=self._throttle,
         )
 
     def _time_to_render(self) -> Callable[[], bool]:
@@ -131,7 +143,7 @@ class Dispatch:
 
         while not ending() and (looked_at := self._settle(self._may_begin(ending))):
             report.settled += looked_at
-        while not ending() and self._batch(report, ending):
+        while not ending() and (self._batch(report, ending) or self._rested(ending)):
             pass
         if not ending():
             report.handed_over = self._lane.round_off()
@@ -163,6 +175,18 @@ class Dispatch:
         self._answers.catch_up()
         return bool(entries) and (bool(calls) or not self._held_back)
 
+    def _rested(self, stopping: Callable[[], bool]) -> bool:
+        """Wait for a provider's limit where that is a matter of moments; gives whether there is more to do then.
+
+        A longer wait is left to the clock, which comes again.
+        """
+        if not self._throttled or self._throttled > LONGEST_REST:
+            return False
+        until = time.monotonic() + self._throttled.total_seconds()
+        while not stopping() and (rest := until - time.monotonic()) > 0:
+            self._pause(min(rest, _LOOK))
+        return not stopping()
+
     def _may_begin(self, stopping: Callable[[], bool]) -> Callable[[], bool]:
         """Whether a call may still begin: half of the lease must be left to it, counted from before the claim.
 
@@ -173,22 +197,25 @@ class Dispatch:
 
     def _claim(self, owner: str) -> list[OutboxEntry]:
         """Claim a batch; a look without a writer finds out first whether there is one."""
-        channel = self._lane.channel.kind
+        channel, self._throttled = self._lane.channel.kind, timedelta(0)
         with self._database.read() as connection:
             now = self._database.now(connection)
             barred = self._gate.barred(connection, channel, now)
             if not outbox.anything_due(connection, channel, now, barred):
                 return []
+            self._throttled = self._throttle.wait(connection, now)
+        if self._throttled:
+            return []
         with self._database.begin() as connection:
-            return outbox.claim(
-                connection,
-                channel,
-                owner,
-                lease=self._options.lease,
-                limit=self._options.claim_batch,
-                now=self._database.now(connection),
-                barred=barred,
-            )
+            now = self._database.now(connection)
+            most = self._throttle.allowance(connection, self._options.claim_batch, now)
+            if not most:  # another daemon was quicker
+                self._throttled = timedelta(seconds=_LOOK)
+                return []
+            lease = self._options.lease
+            entries = outbox.claim(connection, channel, owner, lease=lease, limit=most, now=now, barred=barred)
+            self._throttle.take(connection, len(entries), now)
+        return entries
 
     def _brake(self, entry: OutboxEntry) -> Callable[[], bool]:
         """Whether nobody paused this message's organisation and channel since it was marked."""

@@ -11,6 +11,7 @@ from invites.channels.channel import LETTER, Channel, HandedOver, Organisation, 
 from invites.eligibility import Policy
 from invites.retry import RetryPolicy
 from invites.rhythm import Rhythm
+from invites.throttle import RateLimit
 from patient_records.blind_index import BlindIndex
 
 LETTER_NEEDS = timedelta(days=14)
@@ -20,12 +21,14 @@ LETTER_NEEDS = timedelta(days=14)
 class Lane(Struct, frozen=True):
     """One channel and who carries its messages. Each lane has its own threads, so none waits for another's provider.
 
-    ``round_off`` is called when all that was due is sent: a drop folder closes its batch then.
+    ``round_off`` is called when all that was due is sent: a drop folder closes its batch then. ``limits`` are the
+    provider's, kept by all daemons together.
     """
 
     channel: Channel
     provider: Provider
     round_off: Callable[[], HandedOver | None] = lambda: None
+    limits: tuple[RateLimit, ...] = ()
 
 
 class InviteOptions(Struct, frozen=True):

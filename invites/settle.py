@@ -36,6 +36,7 @@ from invites.prepare import Cleared, Dropped, Prepare, decode_request
 from invites.recipient import reachable
 from invites.record_versions import locked_versions
 from invites.senders import Call, Senders
+from invites.throttle import Throttle
 from patient_records.errors import KeyFault, SealBroken
 from patient_records.model import Masked
 from patient_records.unit_of_work import Database
@@ -68,6 +69,7 @@ class Settle:
         senders: Senders,
         answers: AnswersKept,
         brake: Callable[[OutboxEntry], Callable[[], bool]],
+        throttle: Throttle,
     ) -> None:
         self._database = database
         self._lane = lane
@@ -77,6 +79,7 @@ class Settle:
         self._answers = answers
         self._brake = brake
         self._gate = Gate(options)
+        self._throttle = throttle
 
     def __call__(self, may_begin: Callable[[], bool]) -> int:
         """Settle a batch of what is due; gives how many entries were looked at. Raises StorageUnavailable."""
@@ -98,17 +101,18 @@ class Settle:
         with self._database.read() as connection:
             now = self._database.now(connection)
             barred = self._gate.barred(connection, channel, now)
-            if not outbox.anything_to_settle(connection, channel, now, barred):
+            due = outbox.anything_to_settle(connection, channel, now, barred)
+            if not due or self._throttle.wait(connection, now):
                 return []
         with self._database.begin() as connection:
-            return outbox.claim_unknown(
-                connection,
-                channel,
-                lease=self._options.lease,
-                limit=self._options.claim_batch,
-                now=self._database.now(connection),
-                barred=barred,
-            )
+            now = self._database.now(connection)
+            most = self._throttle.allowance(connection, self._options.claim_batch, now)
+            if not most:
+                return []
+            lease = self._options.lease
+            entries = outbox.claim_unknown(connection, channel, lease=lease, limit=most, now=now, barred=barred)
+            self._throttle.take(connection, len(entries), now)
+        return entries
 
     def _list_for_a_person(self, entry_ids: list[int]) -> None:
         if entry_ids:

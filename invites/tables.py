@@ -134,6 +134,17 @@ attempts: Final = Table(
 )
 """Every call of a provider; one without an outcome is under way, or its process died."""
 
+provider_buckets: Final = Table(
+    "provider_buckets",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    Column("period", BigInteger, primary_key=True, autoincrement=False),
+    Column("full_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Token buckets that all daemons share, one for each limit of a lane's provider: ``period`` is the limit's, in
+microseconds, ``full_at`` when the bucket will be full again."""
+
 policy_walks: Final = Table(
     "policy_walks",
     metadata,

@@ -18,6 +18,8 @@ from daemon.settings.value_types import (
     Flag,
     Host,
     MailAddressOrNone,
+    Many,
+    Rate,
     SecretText,
 )
 
@@ -34,6 +36,8 @@ class Sms(Section):
 
     provider: Literal["spool", "notify", "http"] = "spool"
     """Who carries text messages."""
+    limits: Many[Rate] = ()
+    """What the provider allows, such as "10/s", "3000/m" or "250000/d"; kept by all daemons together."""
     http: Gateway = Gateway()
 
 
@@ -78,6 +82,8 @@ class Email(Section):
 
     provider: Literal["spool", "smtp", "notify"] = "spool"
     """Who carries emails."""
+    limits: Many[Rate] = ()
+    """What the provider allows, such as "10/s", "3000/m" or "250000/d"; kept by all daemons together."""
     smtp: Smtp = Smtp()
     bounces: Bounces = Bounces()
 
@@ -96,6 +102,8 @@ class Letter(Section):
 
     provider: Literal["spool", "dropfolder", "notify"] = "spool"
     """Who carries letters."""
+    limits: Many[Rate] = ()
+    """What the provider allows, such as "10/s", "3000/m" or "250000/d"; kept by all daemons together."""
     batch: Batch = "immediate"
     """When letters are handed over: as they come, or ``daily HH:MM`` in the organisation's zone."""
     large_print: Flag = False

@@ -24,11 +24,13 @@ from sqlalchemy.exc import ArgumentError
 
 from daemon.settings.faults import Wrong
 from daemon.settings.secret import Secret, fetch
+from invites.throttle import RateLimit
 
 UNITS: Final = MappingProxyType({"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})
 LONGEST: Final = timedelta(days=3660)
 """Ten years: beyond that a duration is a slip, and arithmetic with dates could overflow."""
 _DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
+_RATE: Final = re.compile(r"(\d{1,9})/([smhd])")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:%-]{1,253}")
 _BATCH: Final = re.compile(r"immediate|daily ([01]\d|2[0-3]):[0-5]\d")
@@ -151,6 +153,16 @@ def _path(given: object) -> Path:
     return Path(given)
 
 
+def parse_rate(given: object) -> RateLimit:
+    """Read ``"10/s"``, ``"3000/m"`` or ``"250000/d"``. Raise :class:`Wrong` for anything else."""
+    if isinstance(given, RateLimit):
+        return given
+    found = _RATE.fullmatch(given) if isinstance(given, str) else None
+    if found is None or int(found[1]) == 0:
+        raise Wrong("is no rate", 'Write a whole number and a period (s, m, h, d), such as "3000/m"')
+    return RateLimit(int(found[1]), timedelta(seconds=UNITS[found[2]]))
+
+
 def _path_or_none(given: object) -> Path | None:
     return None if given is None or given == "" else _path(given)
 
@@ -237,6 +249,7 @@ Flag: TypeAlias = Annotated[bool, Strict()]
 Count: TypeAlias = Annotated[int, Strict(), Field(ge=1)]
 Port: TypeAlias = Annotated[int, Strict(), Field(ge=0, le=65535)]
 Duration: TypeAlias = Annotated[timedelta, BeforeValidator(parse_duration)]
+Rate: TypeAlias = Annotated[RateLimit, BeforeValidator(parse_rate)]
 DurationOrOff: TypeAlias = Annotated[timedelta | None, BeforeValidator(_duration_or_off)]
 Name: TypeAlias = Annotated[
     str,

@@ -96,6 +96,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(["first_at", "last_at"], WHEN),
         "last_journal_id": ID,
     },
+    "provider_buckets": {"lane": CONFIGURED, "period": COUNT, "full_at": WHEN},
     "rate_windows": {"rule": CODE, "blind": KEYED, "ends_at": WHEN, "taken": COUNT},
     "audit_entries": {
         **dict.fromkeys(["id", "record_id", "seal"], ID),
