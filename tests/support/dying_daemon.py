@@ -21,6 +21,8 @@ from invites.senders import Senders
 from invites.settle import Settle
 
 DYING_AT: Final = "DYING_AT"
+BATCH: Final = 5
+"""Entries in one claim, so that one death has a few of them in its hands and not all."""
 CALLING, CALLED = "calling", "called"
 
 STEPS: Final[dict[str, tuple[Any, str]]] = {
@@ -88,10 +90,16 @@ def _around(ask: Callable[[], Any], fate: _Fate, *, before: bool) -> Callable[[]
     return wrapped
 
 
+def _in_small_batches(claim: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *given, limit, **named: claim(*given, limit=min(limit, BATCH), **named)
+
+
 def main() -> None:
     """Run the daemon's command line."""
     assembly.SWEEP_EVERY = timedelta(milliseconds=300)  # type: ignore[misc]
     assembly.DISPATCH_EVERY = timedelta(milliseconds=100)  # type: ignore[misc]
+    for claim in ("claim", "claim_unknown"):
+        setattr(outbox, claim, _in_small_batches(getattr(outbox, claim)))
     if DYING_AT in os.environ:
         step, _, count = os.environ[DYING_AT].partition(":")
         doom(step, int(count))
