@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import (
     dispatch,
     durable_ingest,
+    faked_providers,
     find_eligible,
     fsync_rate,
     issue_invitations,
@@ -36,6 +37,7 @@ BENCHMARKS: Final[dict[str, Callable[[Workbench], Table]]] = {
     "issue_invitations": issue_invitations.run,
     "find_eligible": find_eligible.run,
     "dispatch": dispatch.run,
+    "faked_providers": faked_providers.run,
     "letter_batch": letter_batch.run,
 }
 

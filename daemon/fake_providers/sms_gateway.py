@@ -15,6 +15,8 @@ from daemon.fake_providers.script import Act, Player
 PROVIDER: Final = "gateway"
 PATH: Final = "/sms"
 
+_LONGEST_WAIT: Final = 60.0
+
 
 class SmsGateway:
     """The handler of ``/sms``: POST sends, GET with a reference searches."""
@@ -39,7 +41,7 @@ class SmsGateway:
 
     async def _post(self, said: dict[str, Any], key: str) -> Answer | None:
         act = self._player.next()
-        await asyncio.sleep(act.wait)
+        await asyncio.sleep(max(act.wait, _asked_wait(said)))
         answer = self._taken(said, key, act) if act.do == "accept" or act.record else None
         if act.do == "hang":
             await asyncio.Event().wait()
@@ -63,3 +65,11 @@ class SmsGateway:
 
 def _dated(words: dict[str, Any]) -> dict[str, Any]:
     return {**words, "at": datetime.now(UTC).isoformat()}
+
+
+def _asked_wait(said: dict[str, Any]) -> float:
+    """Seconds that the message itself asks this gateway to take, in ``wait``."""
+    try:
+        return min(_LONGEST_WAIT, max(0.0, float(said.get("wait", 0))))
+    except (TypeError, ValueError):
+        return 0.0

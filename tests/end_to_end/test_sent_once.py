@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 from collections import Counter
@@ -19,6 +20,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks import feed
+from benchmarks.seeding import seed
 from daemon.fake_providers.notify_api import FAKE_KEY
 from daemon.fake_providers.script import Act, Part, Script
 from tests.support.daemon_process import DaemonProcess, merged
@@ -34,6 +37,8 @@ SEEDS = range(20 if CAMPAIGN else 1)
 PEOPLE = 60 if CAMPAIGN else 24
 SURE_STEPS = ("claimed", "prepared", "marked", "calling", "called", "finished")
 DEATHS = 2 * len(ALL_STEPS) if CAMPAIGN else 4
+
+SHARED = 10_000 if CAMPAIGN else 400
 
 OPEN = "state NOT IN ('accepted', 'refused', 'given_up', 'cancelled', 'expired')"
 LISTED = "state = 'unknown' AND due_at IS NULL"
@@ -234,3 +239,25 @@ def assert_accounted_for(store: Store, street: FakeStreet, *, can_settle: bool) 
         assert not listed
     payloads = "SELECT count(*) FROM outbox WHERE sealed_payload IS NOT NULL AND NOT (" + LISTED + ")"
     assert store.one(payloads) == 0
+
+
+def test_two_daemons_share_an_outbox_with_nothing_doubled_and_nothing_left(tmp_path: Path, postgres_url: str) -> None:
+    with FakeStreet(Script(gateway=Part(mix=[Act(wait=0.02)]))) as street:
+        changes = merged({"invitations": {"every": "1d"}}, gateway(street, timeout="25s"))
+        both = one, other = [DaemonProcess(tmp_path / name, postgres_url, changes) for name in ("one", "other")]
+        with one:
+            pass  # makes the keys and the tables
+        shutil.copy(one.folder / "keys.json", other.folder)
+        store = Store(postgres_url)
+        with one, other:
+            seed(one.config, 0, {feed.SMS: SHARED})
+            assert one.doorstep("invite").returncode == 0
+            accepted = "SELECT count(*) FROM outbox WHERE state = 'accepted'"
+            eventually(lambda: store.one(accepted) == SHARED, "everything to be sent", safety=900.0)
+            assert one.terminate() == other.terminate() == 0
+        assert len(street.references) == len(set(street.references)) == SHARED
+        store.assert_invited_once()
+        assert store.one("SELECT count(*) FROM attempts") == store.one("SELECT count(*) FROM outbox") == SHARED
+        shares = [sum(line["count"] for line in daemon.logs if line.get("event") == "delivered") for daemon in both]
+        assert sum(shares) == SHARED
+        assert min(shares) > 0
