@@ -188,7 +188,7 @@ class TestFaults:
             ("[api]\nprot = 1", "api.prot", "api.port"),
             ("[listener]\nport = 1", "listener", "listeners"),
             ("[[listeners]]\nnmae = 'x'", "listeners.0.nmae", "listeners.0.name"),
-            ("public_url = 'http://x'", "public_url", "join.public_url"),
+            ("lifetime_days = 30", "lifetime_days", "invitations.lifetime_days"),
             ("[smtp]", "smtp", "delivery.email.smtp"),
             ("[[organisations]]\ncode='A'\nname='B'\ncontact='1'\nzone=''", "organisations.0.zone", ""),
         ],
@@ -285,6 +285,10 @@ class TestContradictions:
             (MAIL + "timeout='31s'", "delivery.email.smtp.timeout"),
             (SMTP + "host='h'\nsender='nobody'", "delivery.email.smtp.sender"),
             ("[delivery.letter]\nprovider='notify'", "delivery.notify.key"),
+            ("[delivery.sms]\nlimits=['10']", "delivery.sms.limits.0"),
+            ("[delivery.email]\nlimits=['0/s']", "delivery.email.limits.0"),
+            ("[delivery.notify]\ncallback_secret='short'", "delivery.notify.callback_secret"),
+            ("[delivery.email.bounces]\nmaildir='nowhere'", "delivery.email.bounces.maildir"),
             (NOTIFY + "key='slip'\nsms_template='t'", "delivery.notify.key"),
             (NOTIFY + KEY, "delivery.notify.sms_template"),
             ("[delivery.email]\nprovider='notify'\n[delivery.notify]\n" + KEY, "delivery.notify.email_template"),
@@ -304,6 +308,10 @@ class TestContradictions:
     )
     def test_settings_that_cannot_stand_together_are_a_fault(self, tmp_path: Path, text: str, key: str) -> None:
         assert keys(faults(tmp_path, text)) == [key]
+
+    def test_rates_are_read(self, tmp_path: Path) -> None:
+        limits = loaded(tmp_path, "[delivery.sms]\nlimits=['10/s', '3000/m', '250000/d']").delivery.sms.limits
+        assert [(one.most, one.period.total_seconds()) for one in limits] == [(10, 1), (3000, 60), (250000, 86400)]
 
     def test_port_0_meets_nobody(self, tmp_path: Path) -> None:
         text = "[[listeners]]\nport=0\n[api]\nport=0\n[join]\nport=0"
