@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "contacts": "Numbers and addresses that messages do not reach.",
     "pause": "Stop invitations, or every message, in every daemon within a second.",
     "resume": "End a pause, or let the others go who wait for a canary.",
+    "person": "Decide about one person: hold, release, exclude, opt out, revoke pairs.",
     "staff": "Accounts of Team Coordinators, who work on the staff pages.",
     "audit": "Show the audit trail, and prove that nothing in it was changed.",
     "wording": "Look at what patients are told: write every message once, and show what is wrong.",

@@ -18,7 +18,6 @@ from invites.by_hand import ByHand
 from invites.channels import composition
 from invites.channels.channel import LETTER
 from invites.front_desk import FrontDesk
-from patient_records.limits import Limits
 from web.ops.desk import OpsDesk
 from web.ops.face import staff_face
 from web.pages.pages import Look
@@ -63,7 +62,7 @@ def _desk(house: House) -> OpsDesk:
         on_request=on_request,
         front_desk=FrontDesk(house.records, on_request, house.ids, house.invite_options, letter),
         by_hand=ByHand(house.invites.finish),
-        limits=Limits(house.records.blind_index),
+        limits=house.limits,
         options=house.invite_options,
         find=find,
         tell=story.tell,

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("demo", "init", "serve", "check-config", "migrate", "send", "invite", "explain", "staff", "audit", "status")
+COMMANDS = (
+    "demo",
+    "init",
+    "serve",
+    "check-config",
+    "migrate",
+    "send",
+    "invite",
+    "explain",
+    "person",
+    "staff",
+    "audit",
+    "status",
+)
 
 
 def doorstep(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

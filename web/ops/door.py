@@ -19,6 +19,7 @@ from web.ops import sessions
 from web.ops.accounts import StaffAccount
 from web.ops.desk import OpsDesk
 from web.pages.cookies import Cookie
+from web.pages.network_address import network_address
 from web.pages.pages import Pages
 
 Page: TypeAlias = Callable[[Request, StaffAccount], Awaitable[Response]]
@@ -86,7 +87,7 @@ class Door:
     async def _log_in(self, request: Request) -> Response:
         form = await self._pages.forms.read(request)
         login, password = form.text("login", 64), form.secret("password")
-        address = request.client.host if request.client is not None else ""
+        address = network_address(request, ())
         if await self._desk.run(lambda: self._too_many(address)):
             return self._refuse(request, login, "login.too_many", _TOO_MANY)
         account = await self._desk.run(lambda: self._desk.accounts.log_in(login, password))

@@ -38,6 +38,7 @@ SAID: Final = frozenset(
         "settled_before",
         "revoked",
         "nothing_to_revoke",
+        "unlocked",
         "split",
         *(decision.value for decision in Decision),
         "already_so",

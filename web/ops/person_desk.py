@@ -14,6 +14,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from invites import pairs, sendings
+from invites.accounts import lockouts
 from invites.channels.channel import Refused as Unprintable
 from invites.channels.channel import Request as Letter
 from invites.front_desk import CannotSplit
@@ -25,6 +26,7 @@ from invites.sendings import Sending
 from patient_records.audit import AuditEntry, WrittenEntry
 from patient_records.audit_actions import Action, DetailValue
 from patient_records.decisions import Decider, Decision, Ground, Verdict
+from patient_records.limits import Exceeded
 from patient_records.lineage import survivor_of
 from patient_records.model import Masked, PatientRecord
 from patient_records.repository import OpenRecord
@@ -47,8 +49,9 @@ class NotFound(StrEnum):
 class PersonView(Masked, Struct, frozen=True):
     """Everything that the person's page shows.
 
-    ``refusal`` is why no pair would be issued now, ``channels`` by which the person can be reached, ``history`` what
-    staff and systems did, ``names`` who the staff in it are.
+    ``refusal`` is why no pair would be issued now, ``channels`` by which the person can be reached, ``locked``
+    says for how long too many wrong answers keep even right ones out, ``history`` what staff and systems did, ``names``
+    who the staff in it are.
     """
 
     record: PatientRecord
@@ -57,6 +60,7 @@ class PersonView(Masked, Struct, frozen=True):
     sendings: Sequence[Sending]
     channels: Sequence[str]
     refusal: Refusal | None
+    locked: Exceeded | None
     history: Sequence[WrittenEntry]
     names: dict[str, str]
     now: datetime
@@ -152,6 +156,21 @@ class PersonDesk:
 
         return self._desk.transact(work)
 
+    def unlock(self, account: StaffAccount, public_id: str) -> bool | None:
+        """Let the person try again at once; gives whether they were locked. The desk saw who they are."""
+
+        def work(connection: Connection, now: datetime) -> bool | None:
+            record_id = self._theirs(connection, account, public_id)
+            if record_id is None:
+                return None
+            if lockouts.locked_person(connection, self._desk.limits, record_id, now) is None:
+                return False
+            lockouts.lift(connection, self._desk.limits, record_id)
+            self._tell(connection, account, Action.LOCKOUT_LIFTED, record_id, now)
+            return True
+
+        return self._desk.transact(work)
+
     def decide(self, account: StaffAccount, public_id: str, decision: Decision, ground: Ground | None) -> Verdict:
         """Hold, release, exclude, include, opt out or in."""
 
@@ -176,6 +195,7 @@ class PersonDesk:
             sendings=sendings.of_record(connection, record_id),
             channels=self._desk.front_desk.channels(connection, opened.record),
             refusal=known.refusal,
+            locked=lockouts.locked_person(connection, self._desk.limits, record_id, now),
             history=self._desk.trail.entries(connection, limit=_HISTORY, record_id=record_id),
             names={str(one.id): one.login for one in accounts.every(connection, account.organisation)},
             now=now,

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from patient_records.instants import from_micros, to_micros
 from patient_records.model import Masked
@@ -81,10 +81,18 @@ def end_of_staff(connection: Connection, staff_id: int) -> None:
     connection.execute(delete(staff_sessions).where(_S.staff_id == staff_id))
 
 
+def any_over(connection: Connection, now: datetime) -> bool:
+    """Whether :func:`sweep` would find anything; for a reader."""
+    return connection.scalar(select(_S.staff_id).where(_over(now)).limit(1)) is not None
+
+
 def sweep(connection: Connection, now: datetime) -> int:
     """Delete those that are over by time; gives how many."""
-    over = (_S.seen_at <= to_micros(now - IDLE)) | (_S.created_at <= to_micros(now - LONGEST))
-    return connection.execute(delete(staff_sessions).where(over)).rowcount
+    return connection.execute(delete(staff_sessions).where(_over(now))).rowcount
+
+
+def _over(now: datetime) -> ColumnElement[bool]:
+    return (_S.seen_at <= to_micros(now - IDLE)) | (_S.created_at <= to_micros(now - LONGEST))
 
 
 def _hash(text: str) -> bytes:
