@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import os
+from collections.abc import Callable
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -18,11 +20,19 @@ from invites.by_hand import ByHand
 from invites.channels import composition
 from invites.channels.channel import LETTER
 from invites.front_desk import FrontDesk
+from patient_records.errors import StorageUnavailable
+from web.access.clients import Clients
+from web.background import Background, TookTooLong
 from web.ops.desk import OpsDesk
 from web.ops.face import staff_face
 from web.pages.pages import Look
 
 _HTTPS: Final = "https://"
+
+AT_A_TIME: Final = 4
+"""Calls at work for staff: beside those of the API, they leave connections to listeners and clock."""
+
+T = TypeVar("T")
 
 
 def staff_pages(house: House) -> list[BaseRoute]:
@@ -51,6 +61,14 @@ def _desk(house: House) -> OpsDesk:
 
     settings = house.settings
     languages = {organisation.code: organisation.language for organisation in settings.all_organisations}
+    background = Background(in_own_thread, AT_A_TIME)
+
+    async def run(call: Callable[[], T]) -> T:
+        try:
+            return await background(call)
+        except TookTooLong:
+            raise StorageUnavailable("time") from None  # the page for it says: come again in a moment
+
     letter = composition.build(wording=own_templates(settings), languages=languages)[LETTER]
     on_request = house.invites.on_request
     return OpsDesk(
@@ -62,10 +80,11 @@ def _desk(house: House) -> OpsDesk:
         on_request=on_request,
         front_desk=FrontDesk(house.records, on_request, house.ids, house.invite_options, letter),
         by_hand=ByHand(house.invites.finish),
+        clients=Clients(house.ids, os.urandom),
         limits=house.limits,
         options=house.invite_options,
         find=find,
         tell=story.tell,
         service=ServiceReader(settings),
-        run=in_own_thread,
+        run=run,
     )

@@ -1,4 +1,4 @@
-"""Taking away what is over: bearers that expired, windows of limits that ended. Looks before it writes."""
+"""Taking away what is over: bearers, windows of limits, sessions nobody came back to. Looks before it writes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from patient_records import limits
+from patient_records import limits, sessions
 from patient_records.unit_of_work import Database
 from web.access import bearers
+from web.ops import sessions as staff_sessions
 
 EVERY: Final = timedelta(minutes=5)
 
 _SWEEPS: Final[tuple[tuple[Callable[[Connection, datetime], bool], Callable[[Connection, datetime], int]], ...]] = (
     (bearers.any_over, bearers.sweep),
     (limits.any_over, limits.sweep),
+    (sessions.any_over, sessions.sweep),
+    (staff_sessions.any_over, staff_sessions.sweep),
 )
 
 

@@ -85,7 +85,7 @@ def revoke(context: click.Context, config: Path | None, identifier: str, *, as_d
 
 
 def _decide(context: click.Context, config: Path | None, identifier: str, decision: str, reason: str | None) -> str:
-    from daemon.commands.staff import operator  # noqa: PLC0415
+    from daemon.operator_name import operator  # noqa: PLC0415
     from patient_records.decisions import Decider, Decision, Ground, Verdict  # noqa: PLC0415
 
     def work(house: House, connection: Connection, record_id: int, now: datetime) -> str:
@@ -101,7 +101,7 @@ def _decide(context: click.Context, config: Path | None, identifier: str, decisi
 
 
 def _revoke(house: House, connection: Connection, record_id: int, now: datetime) -> int:
-    from daemon.commands.staff import operator  # noqa: PLC0415
+    from daemon.operator_name import operator  # noqa: PLC0415
     from invites import pairs  # noqa: PLC0415
     from patient_records.audit import AuditEntry  # noqa: PLC0415
     from patient_records.audit_actions import Action  # noqa: PLC0415

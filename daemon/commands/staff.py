@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -41,7 +40,7 @@ def add(context: click.Context, config: Path | None, name: str, *, organisation:
             known = ", ".join(sorted(house.invite_options.organisations))
             raise click.UsageError(f"no organisation {organisation} is configured; there are: {known}")
         try:
-            made = house.staff.add(name, organisation, operator())
+            made = house.staff.add(name, organisation, _operator())
         except AccountExists:
             raise click.ClickException(
                 f"there is an account {name} already: doorstep staff reset {name} gives it a new password"
@@ -60,7 +59,7 @@ def add(context: click.Context, config: Path | None, name: str, *, organisation:
 def reset(context: click.Context, config: Path | None, name: str, *, as_document: bool) -> None:
     """Give an account a new one-time password; ends its sessions, lifts its lockout, enables it again."""
     with _house(context, config) as house, _known(name):
-        made = house.staff.reset(name, operator())
+        made = house.staff.reset(name, _operator())
         house.audit_sealing()
     _show(made, as_document=as_document)
 
@@ -73,7 +72,7 @@ def disable(context: click.Context, config: Path | None, name: str) -> None:
     """End an account, its sessions and its personal clients at once."""
     with _house(context, config) as house, _known(name):
         with house.database.begin() as connection:
-            account = house.staff.disable(connection, name, operator(), house.database.now(connection))
+            account = house.staff.disable(connection, name, _operator(), house.database.now(connection))
         house.audit_sealing()
     click.echo(f"{account.login} is disabled.")
 
@@ -86,7 +85,7 @@ def unlock(context: click.Context, config: Path | None, name: str) -> None:
     """Lift a lockout (five wrong passwords) before its quarter of an hour is over."""
     with _house(context, config) as house, _known(name):
         with house.database.begin() as connection:
-            account = house.staff.unlock(connection, name, operator(), house.database.now(connection))
+            account = house.staff.unlock(connection, name, _operator(), house.database.now(connection))
         house.audit_sealing()
     click.echo(f"{account.login} may try again.")
 
@@ -109,18 +108,6 @@ def list_(context: click.Context, config: Path | None, *, as_document: bool) -> 
     click.echo("\n".join(lines) or "There is no account: doorstep staff add NAME --organisation CODE makes one.")
 
 
-def operator() -> Actor:
-    """Who runs this command, for the audit trail: the login name on this machine."""
-    from patient_records.audit import Actor  # noqa: PLC0415
-    from patient_records.audit_actions import ActorKind  # noqa: PLC0415
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in some containers
-        name = "unknown"
-    return Actor(ActorKind.OPERATOR, name)
-
-
 @contextlib.contextmanager
 def _house(context: click.Context, config: Path | None) -> Iterator[House]:
     settings = settings_of(context, config)
@@ -141,6 +128,12 @@ def _known(name: str) -> Iterator[None]:
         yield
     except (LookupError, ValueError):
         raise click.ClickException(f"there is no account {name}: doorstep staff list shows all") from None
+
+
+def _operator() -> Actor:
+    from daemon.operator_name import operator  # noqa: PLC0415 (SQLAlchemy: not for --help)
+
+    return operator()
 
 
 def _show(made: OneTime, *, as_document: bool) -> None:

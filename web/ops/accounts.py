@@ -22,6 +22,7 @@ from patient_records.instants import from_micros, maybe_instant, to_micros
 from patient_records.model import Masked
 from patient_records.passwords import Passwords, Weakness, weakness
 from patient_records.unit_of_work import Database
+from web.access import clients
 from web.ops.tables import staff_accounts
 
 MOST_FAILURES: Final = 5
@@ -131,10 +132,14 @@ class StaffAccounts:
         return OneTime(account, password, until)
 
     def disable(self, connection: Connection, login: str, by: Actor, now: datetime) -> StaffAccount:
-        """End an account; its sessions are over. The row stays, for the audit trail names it. Raises LookupError."""
+        """End an account, its sessions and its personal clients. The row stays, for the audit trail names it.
+
+        Raises LookupError.
+        """
         account = _required(find(connection, normal_login(login), lock=True))
         if account.disabled_at is None:
             _set(connection, account.id, disabled_at=to_micros(now), credentials_at=to_micros(now))
+            clients.revoke_of_staff(connection, account.id, now)
             self._tell(connection, by, Action.STAFF_DISABLED, account, now)
         return account
 

@@ -20,6 +20,7 @@ from patient_records.errors import StorageConflict
 from patient_records.limits import Limits
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
+from web.access.clients import Clients
 from web.ops.accounts import StaffAccounts
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class OpsDesk(Struct, frozen=True):
     on_request: OnRequest
     front_desk: FrontDesk
     by_hand: ByHand
+    clients: Clients
     limits: Limits
     options: InviteOptions
     find: Callable[[Connection, str], int | None]

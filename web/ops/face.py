@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from web.ops.desk import OpsDesk
 from web.ops.door import HOME, Door
+from web.ops.own_clients import OwnClients
 from web.ops.people import People
 from web.ops.service import Service
 from web.pages.face import browser_face
@@ -27,7 +28,7 @@ def staff_face(
     """Put the pages together. ``secure`` says that staff come over TLS, ``fault`` hears of the program's own faults."""
     pages = Pages(files("web.ops"), look, secure=secure, zone=zone, prefix=PREFIX)
     door = Door(pages, desk)
-    parts = (door, People(pages, desk, door), Service(pages, desk, door))
+    parts = (door, People(pages, desk, door), Service(pages, desk, door), OwnClients(pages, desk, door))
     face = browser_face(pages, [route for part in parts for route in part.routes()], fault=fault)
 
     async def bare(_request: Request) -> Response:
