@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -18,20 +18,7 @@ from patient_records import tables
 from patient_records.instants import maybe_instant
 from patient_records.quarantine import WAITING
 
-SILENT_AFTER: Final = timedelta(hours=1)
-"""A feed that was not heard for so long is worth a look; an alarm of its own is for those who configure one."""
-
 _WAITING_STATES: Final = ("queued", "claimed", "sending")
-
-
-class SenderSeen(Struct, frozen=True):
-    """A sender, and whether it has been silent for long."""
-
-    listener: str
-    sender: str
-    last_at: datetime
-    messages: int
-    silent: bool
 
 
 class ServiceSigns(Struct, frozen=True):
@@ -46,7 +33,7 @@ class ServiceSigns(Struct, frozen=True):
     oldest_waiting: datetime | None
     live_pairs: int
     quarantine_waiting: int
-    senders: list[SenderSeen]
+    senders: list[SenderSigns]
     daemons: list[DaemonSigns]
 
 
@@ -73,16 +60,12 @@ class ServiceReader:
             oldest_waiting=maybe_instant(connection.scalar(select(func.min(outbox.c.created_at)).where(*theirs))),
             live_pairs=_live_pairs(connection, organisation),
             quarantine_waiting=_quarantined(connection, organisation),
-            senders=[self._seen(one, now) for one in signs.senders if self._is_theirs(one, organisation)],
+            senders=[one for one in signs.senders if self._is_theirs(one, organisation)],
             daemons=signs.daemons,
         )
 
     def _is_theirs(self, sender: SenderSigns, organisation: str) -> bool:
         return self._listeners.get(sender.listener, organisation) == organisation
-
-    def _seen(self, sender: SenderSigns, now: datetime) -> SenderSeen:
-        silent = now - sender.last_at > SILENT_AFTER
-        return SenderSeen(sender.listener, sender.sender, sender.last_at, sender.messages, silent)
 
 
 def _entries(connection: Connection, organisation: str) -> dict[str, dict[str, int]]:

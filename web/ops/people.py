@@ -65,6 +65,7 @@ class People:
             "/split": self._split,
             "/revoke": self._revoke,
             "/decide": self._decide,
+            "/unlock": self._unlock,
         }
         return [
             Route("/people", self._door.guarded(self._ask), methods=["GET"]),
@@ -167,6 +168,14 @@ class People:
         if ended is None:
             raise HTTPException(404)
         return self._pages.go(request, f"{HOME}/{public_id}?said={'revoked' if ended else 'nothing_to_revoke'}")
+
+    async def _unlock(self, request: Request, account: StaffAccount) -> Response:
+        await self._pages.forms.read(request)
+        public_id = request.path_params["public_id"]
+        lifted = await self._desk.run(lambda: self._person.unlock(account, public_id))
+        if lifted is None:
+            raise HTTPException(404)
+        return self._pages.go(request, f"{HOME}/{public_id}?said={'unlocked' if lifted else 'already_so'}")
 
     async def _decide(self, request: Request, account: StaffAccount) -> Response:
         form = await self._pages.forms.read(request)

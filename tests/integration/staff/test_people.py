@@ -10,12 +10,14 @@ import pypdf
 import pytest
 from sqlalchemy import insert, update
 
+from invites.accounts.limits import WRONG_BY_RECORD
 from invites.tables import access_tokens, attempts, outbox
 from patient_records.instants import to_micros
+from patient_records.tables import sender_silences, senders
 from tests.support.people import EMAIL_ONLY, SMS_ONLY, person
 from tests.support.staff_site import StaffSite, Visitor
 
-FORMS = ["pair", "letter", "split", "revoke", "decide"]
+FORMS = ["unlock", "pair", "letter", "split", "revoke", "decide"]
 
 
 @pytest.mark.parametrize("identifier", ["9990000018", "999 000 0018", "4711", "4711^^^RX1^MR", "  4711 "])
@@ -257,3 +259,29 @@ def test_the_audit_trail_of_all_this_holds(site: StaffSite, anna: Visitor, ada: 
         report = audit_seals.verify(connection, site.house.audit.key)
     assert (report.faults, report.unsealed) == ([], 0)
     assert report.entries >= 3
+
+
+def test_a_lockout_is_seen_and_lifted(site: StaffSite, anna: Visitor, ada: str) -> None:
+    assert "Too many wrong answers" not in anna.get(f"/staff/people/{ada}").text
+    with site.house.database.begin() as connection:
+        now = site.house.database.now(connection)
+        site.house.limits.take(connection, WRONG_BY_RECORD, str(site.record_id(ada)), now, WRONG_BY_RECORD.most)
+    assert "Too many wrong answers" in anna.get(f"/staff/people/{ada}").text
+    assert anna.post(f"/staff/people/{ada}/unlock").headers["location"].endswith("said=unlocked")
+    assert "Too many wrong answers" not in anna.get(f"/staff/people/{ada}").text
+    assert anna.post(f"/staff/people/{ada}/unlock").headers["location"].endswith("said=already_so")
+    assert site.actions(ada).count("lockout_lifted") == 1
+
+
+def test_a_silent_sender_is_shown_to_its_own_organisation(site: StaffSite, anna: Visitor) -> None:
+    at = to_micros(datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    heard = {"daemon_id": 1, "listener": "pas", "sender": "PAS|RX1", "first_at": at, "last_at": at, "messages": 7}
+    silence = {"listener": "pas", "sender": "PAS|RX1", "since": at, "expected": 3, "noticed_at": at}
+    with site.house.database.begin() as connection:
+        connection.execute(insert(senders).values(**heard))
+        connection.execute(insert(sender_silences).values(**silence))
+    page = anna.get("/staff/service").text
+    assert "silent since</span> 4 March 2026" in page
+    site.staff("other", "RX2")
+    with site.logged_in("other") as other:
+        assert "PAS|RX1" not in other.get("/staff/service").text
