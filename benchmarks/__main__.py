@@ -22,6 +22,7 @@ from benchmarks import (
     reading,
     single,
     start,
+    wrong_answers,
 )
 from benchmarks.machine import describe
 from benchmarks.report import Table, as_data, show
@@ -39,6 +40,7 @@ BENCHMARKS: Final[dict[str, Callable[[Workbench], Table]]] = {
     "dispatch": dispatch.run,
     "faked_providers": faked_providers.run,
     "letter_batch": letter_batch.run,
+    "wrong_answers": wrong_answers.run,
 }
 
 _WIDTH: Final = 210

@@ -139,6 +139,7 @@ def build(settings: Settings) -> House:
             ring,
             ids,
             options=options,
+            gate=invites.gate,
             consequences=invites.consequences,
             limits=limits,
             audit=trail,

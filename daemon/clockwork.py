@@ -13,6 +13,7 @@ from daemon.bootstrap import House, utc_now
 from daemon.letter_delivery import return_files
 from daemon.metrics import Metrics
 from daemon.receiving import receipt_jobs
+from invites.accounts.noted_answers import WRITTEN_EVERY
 from invites.assembly import DISPATCH
 from invites.channels.bounce_folder import BounceReport
 from invites.channels.receipt_poll import PollReport
@@ -29,23 +30,24 @@ _SEAL_EVERY: Final = timedelta(seconds=5)
 _RETURNS_EVERY: Final = timedelta(seconds=30)
 """How long a print house's return file may lie unread."""
 
+_UPKEEP_EVERY: Final = timedelta(minutes=5)
+"""How long a session, a limit's window or a pending account may lie there after its end; none is any good by then."""
+
 
 def schedule(house: House) -> Schedule:
-    """The clock with the jobs of ``invites`` (issue, a lane each, the sweep), the trail's sealing, and return files."""
-    keeper = _Keeper(house.metrics)
-    returning = receipt_jobs(house.settings, house.database, house.invites.receipts, house.carriers.polled, utc_now)
-    inviting = house.invites.jobs(house.settings.invitations.every)
-    jobs = [*inviting, *returning, Job("audit_seal", _SEAL_EVERY, house.audit_sealing)]
-    returns = return_files(house.settings, house.invites.receipts.take, utc_now)
-    if returns is not None:
-        jobs.append(Job("returns", _RETURNS_EVERY, returns.run))
-    """The clock with the jobs of ``invites`` (issue, dispatch by lane, sweep), the trail's sealing, tidying."""
+    """The clock with the jobs of ``invites`` and ``accounts``, the trail's sealing, tidying, and return files."""
     keeper = _Keeper(house.metrics)
     jobs = [
         *house.invites.jobs(house.settings.invitations.every),
+        *receipt_jobs(house.settings, house.database, house.invites.receipts, house.carriers.polled, utc_now),
         Job("audit_seal", _SEAL_EVERY, house.audit_sealing),
         Job("tidy", tidying.EVERY, tidying.Tidying(house.database)),
+        Job("upkeep", _UPKEEP_EVERY, house.accounts.upkeep.run),
+        Job("challenges", WRITTEN_EVERY, house.accounts.noted.run),
     ]
+    returns = return_files(house.settings, house.invites.receipts.take, utc_now)
+    if returns is not None:
+        jobs.append(Job("returns", _RETURNS_EVERY, returns.run))
     clock = Schedule(jobs, on_report=keeper.report, on_error=keeper.error)
     keeper.lanes = tuple(job.name for job in jobs if job.name.startswith(DISPATCH))
     keeper.clock = clock

@@ -11,6 +11,7 @@ from invites.accounts.assembly import JOINING
 from invites.accounts.password_reset import PATIENT
 from web.join.house import JoinHouse
 from web.join.site import FOLDER, site
+from web.pages.in_thread import InThread
 from web.pages.pages import Look, Pages
 from web.pages.visit import Visits
 
@@ -33,11 +34,13 @@ def join_face(house: House) -> ASGIApp:
             accounts=house.accounts,
             audit=house.audit,
             pages=pages,
+            threads=InThread(),
             joining=Visits(house.database, sessions, JOINING, secure=secure),
             patients=Visits(house.database, sessions, PATIENT, secure=secure),
             organisations=house.invite_options.organisations,
             proxies=configured.trusted_proxies,
             password_reset=configured.password_reset,
+            count=lambda step, outcome: house.metrics.join_steps.labels(step, outcome).inc(),
         ),
         fault=house.telemetry.internal_error,
     )

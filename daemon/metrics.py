@@ -102,6 +102,9 @@ class Metrics:
         self.request_seconds = Histogram(
             "doorstep_request_seconds", "Time to answer, by route.", ["route"], buckets=_SECONDS, registry=own
         )
+        self.join_steps = Counter(
+            "doorstep_join_steps", "What became of steps at the join site.", ["step", "outcome"], registry=own
+        )
         self.ready = Gauge("doorstep_ready", "1 while the daemon can take and store messages.", registry=own)
         self.information = Gauge(
             "doorstep_information", "Always 1; the version is its label.", ["version"], registry=own

@@ -74,6 +74,7 @@ class WebFace:
             proxy_headers=False,  # whose word is taken is configured, and not every neighbour's
             date_header=True,
             lifespan="off",
+            ws="none",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             limit_concurrency=_MOST_REQUESTS_AT_A_TIME,
             http=_Prompt,

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from daemon.commands.shared_options import config_option
+from daemon.join_wording import refuse_faulty_pages
 from daemon.settings import ConfigurationFaults, as_json, find, for_people, load
 from daemon.settings.certificates import soon_expired
 from daemon.wording_files import refuse_faulty_wording
@@ -24,6 +25,7 @@ def command(context: click.Context, config: Path | None, *, as_document: bool) -
     try:
         settings = load(path, os.environ, serving=True)
         refuse_faulty_wording(settings)
+        refuse_faulty_pages(settings)
     except ConfigurationFaults as error:
         click.echo(as_json(error.faults) if as_document else for_people(error.faults), err=not as_document)
         context.exit(1)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy.engine import make_url
 
+from daemon.join_wording import refuse_faulty_pages
 from daemon.settings import ConfigurationFaults, Settings, for_people, load
 from daemon.wording_files import refuse_faulty_wording
 from invites.wording.errors import WordingError
@@ -38,6 +39,7 @@ def settings_of(context: click.Context, config: Path | None, *, serving: bool = 
         settings = load(path, os.environ, serving=serving)
         if serving:
             refuse_faulty_wording(settings)
+            refuse_faulty_pages(settings)
     except ConfigurationFaults as error:
         click.echo(for_people(error.faults), err=True)
         raise click.exceptions.Exit(1) from None

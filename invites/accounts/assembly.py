@@ -15,9 +15,12 @@ from invites.accounts.emails import Emails
 from invites.accounts.key_wrap import SECRET_PURPOSE, KeyWrap
 from invites.accounts.links import Links
 from invites.accounts.login import Login
+from invites.accounts.noted_answers import NotedAnswers
 from invites.accounts.password_change import PasswordChange
 from invites.accounts.password_reset import PATIENT, PasswordReset
 from invites.accounts.registration import Registration
+from invites.accounts.upkeep import Upkeep
+from invites.gate import Gate
 from invites.options import InviteOptions
 from invites.post import Post
 from patient_records.audit import AuditTrail
@@ -53,6 +56,8 @@ class Accounts(Struct, frozen=True):
     password_change: PasswordChange
     closing: Closing
     sessions: Sessions
+    upkeep: Upkeep
+    noted: NotedAnswers
 
 
 def assemble(
@@ -62,6 +67,7 @@ def assemble(
     ids: IdSource,
     *,
     options: InviteOptions,
+    gate: Gate,
     consequences: RecordChanges,
     limits: Limits,
     audit: AuditTrail,
@@ -73,8 +79,11 @@ def assemble(
     key_wrap = KeyWrap(Passwords(secret, parameters), random_bytes)
     emails, standing = Emails(records.blind_index), StandingChange(records, consequences)
     links = Links(ring, ids, Post(ids), random_bytes)
+    noted = NotedAnswers(database, gate)
     sessions = Sessions(ids, random_bytes, KINDS)
-    challenge = Challenge(records, ring, options, limits=limits, audit=audit, random_bytes=random_bytes)
+    challenge = Challenge(
+        records, ring, options, limits=limits, audit=audit, random_bytes=random_bytes, heard=noted.hear
+    )
     return Accounts(
         challenge=challenge,
         registration=Registration(
@@ -90,7 +99,7 @@ def assemble(
         confirmation=Confirmation(
             database, records, options, links=links, standing=standing, limits=limits, audit=audit
         ),
-        login=Login(database, records, emails=emails, key_wrap=key_wrap, standing=standing, limits=limits, audit=audit),
+        login=Login(database, records, emails=emails, key_wrap=key_wrap, limits=limits, audit=audit),
         password_reset=PasswordReset(
             database,
             records,
@@ -104,4 +113,6 @@ def assemble(
         password_change=PasswordChange(database, key_wrap=key_wrap, sessions=sessions, limits=limits, audit=audit),
         closing=Closing(records, standing, sessions, audit),
         sessions=sessions,
+        upkeep=Upkeep(database),
+        noted=noted,
     )

@@ -76,12 +76,15 @@ class Challenge:
         limits: Limits,
         audit: AuditTrail,
         random_bytes: Callable[[int], bytes],
+        heard: Callable[[str, bool], None] = lambda _organisation, _passed: None,
     ) -> None:
+        """``heard`` is told of each answer to a good pair: whose pair, and whether the date was right."""
         self._records = records
         self._ring = ring
         self._options = options
         self._limits = limits
         self._audit = audit
+        self._heard = heard
         self._decoy = _Decoy(random_bytes)
 
     def __call__(
@@ -104,8 +107,11 @@ class Challenge:
         right = _same_day(opened.record if opened is not None else self._decoy.record, born)
         alive = opened is not None and row is not None and self._alive(row, opened.record, now)
         if opened is not None and row is not None and alive and right and too_many is None:
+            self._heard(row.organisation, True)
             return Proven(opened, row.id)
         guessed = row.id if row is not None and opened is not None and alive and not right else NOBODY
+        if row is not None and guessed == row.id:
+            self._heard(row.organisation, False)
         self._count_wrong(connection, row, guessed, now)
         self._limits.take(connection, WRONG_BY_ADDRESS, address, now)
         self._limits.take(connection, WRONG_BY_RECORD, subject, now)

@@ -94,8 +94,13 @@ class Confirmation:
             return Confirmed.BEFORE
         if again.end_reason is not None or again.expires_at <= now or account.state != "pending":
             return Confirmed.NOT
-        if not self._may_register(connection, account, opened, now):
+        # Looked at once: who came in between is a conflict with the index, never taken for somebody who is gone.
+        holding = repository.holding(connection, account.email_blind)
+        taken = holding is not None and not holding.gone
+        if taken or not self._may_register(connection, account, opened, now):
             return Confirmed.NOT
+        if holding is not None:
+            repository.end_accounts(connection, [holding.account.id], "record_gone", now)
         self._register(connection, account, opened, now)
         return Confirmed.NOW
 
@@ -103,8 +108,7 @@ class Confirmation:
         said = assess(opened.record, self._options.policy, self._options.today(now), invited=False)
         hindered = isinstance(said, Ineligible) and not set(said.reasons) <= HARMLESS
         pair_ended = token_end_reason(connection, account.access_token_id)
-        taken = repository.active_by_email(connection, account.email_blind) is not None
-        return not hindered and pair_ended in _EXPIRED and not taken
+        return not hindered and pair_ended in _EXPIRED
 
     def _register(self, connection: Connection, account: Account, opened: OpenRecord, now: datetime) -> None:
         record = opened.record

@@ -27,8 +27,12 @@ WRONG_BY_RECORD: Final = Limit("join_wrong_by_record", 15, _DAY)
 LOGINS_BY_ADDRESS: Final = Limit("join_logins_by_address", 60, _QUARTER)
 """Failed logins from one network address."""
 
-LOGINS_BY_EMAIL: Final = Limit("join_logins_by_email", 10, _QUARTER)
-"""Failed logins with one email address, known or not: a thousand passwords a day, none of them a common one."""
+LOGINS_BY_BOTH: Final = Limit("join_logins_by_both", 10, _QUARTER)
+"""Failed logins with one email address, known or not, from one network address: more than any owner needs."""
+
+LOGINS_BY_EMAIL: Final = Limit("join_logins_by_email", 60, timedelta(hours=1))
+"""The same from everywhere: some 1,400 passwords a day, none of them a common one. So much more than the one before, so
+that nobody closes somebody else's account for long by failing on purpose from one place."""
 
 MAILS_BY_EMAIL: Final = Limit("join_mails_by_email", 6, _DAY)
 """Mails to one address: nobody's mailbox is filled through us."""

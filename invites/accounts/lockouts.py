@@ -6,16 +6,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
-from invites.accounts.challenge import DISOWNED, WRONG_DATES_REASON
 from invites.accounts.limits import WRONG_BY_RECORD
 from invites.tables import access_tokens
 from patient_records.instants import from_micros, to_micros
 from patient_records.limits import Exceeded, Limits
 
 _T: Final = access_tokens.c
-_LOCKED: Final = (WRONG_DATES_REASON, DISOWNED)
+
+LOCKED: Final = "end_reason IN ('wrong_dates', 'disowned')"
+"""Ends that somebody at the join site brought about."""
 
 
 class LockedPair(Struct, frozen=True):
@@ -34,7 +35,7 @@ def locked_pairs(
     """The pairs of an organisation (or of one of its people) that were locked since then, newest first."""
     statement = (
         select(_T.id, _T.record_id, _T.organisation, _T.end_reason, _T.ended_at)
-        .where(_T.organisation == organisation, _T.end_reason.in_(_LOCKED), _T.ended_at >= to_micros(since))
+        .where(text(LOCKED), _T.organisation == organisation, _T.ended_at >= to_micros(since))
         .order_by(_T.ended_at.desc())
         .limit(limit)
     )
@@ -51,7 +52,7 @@ def lock_counts(connection: Connection, organisation: str, *, now: datetime, ove
     since = to_micros(now - over)
     statement = (
         select(_T.end_reason, func.count())
-        .where(_T.organisation == organisation, _T.end_reason.in_(_LOCKED), _T.ended_at >= since)
+        .where(text(LOCKED), _T.organisation == organisation, _T.ended_at >= since)
         .group_by(_T.end_reason)
     )
     return {reason: count for reason, count in connection.execute(statement)}  # noqa: C416 (a row is no pair to mypy)

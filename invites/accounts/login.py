@@ -3,8 +3,9 @@
 An address that nobody has and a password that is another's cost the same and are told the same. The limits are by the
 address that was typed, known or not, and by where it comes from.
 
-Whoever was merged meanwhile goes on as the survivor: the hospital says that both are one person. The survivor's record
-key is then wrapped under the same password; this alone of a login takes the organisation key.
+An account of a record that was merged away opens nothing: who could open one record has not shown that the other is
+theirs, and merges are wrong at times (:mod:`patient_records.merge`). Its address is free for a new account of the
+survivor, begun with a pair like any other; should the merge be turned round, the old one opens again.
 """
 
 from __future__ import annotations
@@ -13,23 +14,20 @@ from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
-from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from invites.accounts import repository
 from invites.accounts.emails import Emails
-from invites.accounts.key_wrap import KeyWrap, Unwrapped, sealed_under
-from invites.accounts.limits import LOGINS_BY_ADDRESS, LOGINS_BY_EMAIL
+from invites.accounts.key_wrap import KeyWrap, Unwrapped
+from invites.accounts.limits import LOGINS_BY_ADDRESS, LOGINS_BY_BOTH, LOGINS_BY_EMAIL
 from invites.accounts.repository import Account
 from patient_records.audit import Actor, AuditEntry, AuditTrail
 from patient_records.audit_actions import Action, ActorKind
 from patient_records.errors import SealBroken
 from patient_records.limits import Exceeded, Limits
-from patient_records.lineage import survivor_of
 from patient_records.model import Masked
 from patient_records.repository import OpenRecord, Records, StoredRecord
 from patient_records.sealing import SealingKey
-from patient_records.standing import StandingChange
 from patient_records.unit_of_work import Database
 
 
@@ -57,7 +55,6 @@ class Login:
         *,
         emails: Emails,
         key_wrap: KeyWrap,
-        standing: StandingChange,
         limits: Limits,
         audit: AuditTrail,
     ) -> None:
@@ -65,17 +62,17 @@ class Login:
         self._records = records
         self._emails = emails
         self._key_wrap = key_wrap
-        self._standing = standing
         self._limits = limits
         self._audit = audit
 
     def log_in(self, email: str, password: str, network_address: str) -> LoggedIn | NoLogin | Exceeded:
         """Open an account. Raises StorageUnavailable or StorageConflict."""
-        subject = email.casefold()
+        whole, pair = email.casefold(), f"{email.casefold()} {network_address}"
         with self._database.read() as connection:
             now = self._database.now(connection)
             exceeded = self._limits.exceeded(connection, LOGINS_BY_ADDRESS, network_address, now)
-            exceeded = exceeded or self._limits.exceeded(connection, LOGINS_BY_EMAIL, subject, now)
+            exceeded = exceeded or self._limits.exceeded(connection, LOGINS_BY_EMAIL, whole, now)
+            exceeded = exceeded or self._limits.exceeded(connection, LOGINS_BY_BOTH, pair, now)
             account = repository.active_by_email(connection, self._emails.blind(email))
         if exceeded is not None:
             return exceeded
@@ -85,9 +82,10 @@ class Login:
             now = self._database.now(connection)
             if account is None or wrapped is None or opened is None:
                 self._limits.take(connection, LOGINS_BY_ADDRESS, network_address, now)
-                self._limits.take(connection, LOGINS_BY_EMAIL, subject, now)
+                self._limits.take(connection, LOGINS_BY_EMAIL, whole, now)
+                self._limits.take(connection, LOGINS_BY_BOTH, pair, now)
                 return NoLogin.WRONG
-            self._limits.forget(connection, LOGINS_BY_EMAIL, subject)
+            self._limits.forget(connection, LOGINS_BY_BOTH, pair)
             entered = self._enter(connection, account, opened, now)
         if isinstance(entered, LoggedIn) and self._key_wrap.outdated(wrapped):
             self._renew(entered, password)
@@ -104,36 +102,12 @@ class Login:
 
     def _enter(self, connection: Connection, account: Account, opened: Unwrapped, now: datetime) -> LoggedIn | NoLogin:
         """Let somebody in whose password is right, if their record shows itself; note it either way."""
-        entering: LoggedIn | None = LoggedIn(account, opened.record_key)
-        survivor = survivor_of(connection, account.record_id)
-        if survivor != account.record_id:
-            entering = self._go_on_as(connection, account, opened, survivor, now)
-        stored = self._records.row(connection, survivor)
-        if entering is None or self._shown(stored, entering.record_key) is None:
+        stored = self._records.row(connection, account.record_id)
+        if self._shown(stored, opened.record_key) is None:
             self._tell(connection, Action.PATIENT_LOGIN_FAILED, account, now)
             return NoLogin.CLOSED
-        self._tell(connection, Action.PATIENT_LOGGED_IN, entering.account, now)
-        return entering
-
-    def _go_on_as(
-        self, connection: Connection, account: Account, unwrapped: Unwrapped, survivor: int, now: datetime
-    ) -> LoggedIn | None:
-        """Move an account to the record that its own was merged into, unless that has an account already."""
-        opened = self._records.load(connection, [survivor], lock=True).get(survivor)
-        if opened is None or repository.active_by_record(connection, survivor) is not None:
-            return None
-        record = opened.record
-        moved = replace(
-            account,
-            record_id=survivor,
-            organisation=record.organisation,
-            wrapped_key=sealed_under(unwrapped.password_key, opened.key, account.id),
-            sealed=repository.sealed_owner(account.owner(unwrapped.record_key), opened.key, account.id),
-        )
-        repository.set_key(connection, moved)
-        if record.standing.registered_at is None:
-            self._standing(connection, opened, replace(record.standing, registered_at=now), now)
-        return LoggedIn(moved, opened.key)
+        self._tell(connection, Action.PATIENT_LOGGED_IN, account, now)
+        return LoggedIn(account, opened.record_key)
 
     def _renew(self, entered: LoggedIn, password: str) -> None:
         """Wrap the record key anew, under today's parameters."""

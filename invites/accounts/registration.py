@@ -97,7 +97,8 @@ class Registration:
         now: datetime,
     ) -> None:
         blind = self._emails.blind(wish.email)
-        if repository.active_by_email(connection, blind) is not None:
+        holding = repository.holding(connection, blind)
+        if holding is not None and not holding.gone:
             told = Mailing(ADDRESS_IN_USE, "/login", wish.email, wish.language)
             self._links.tell(connection, opened, told, now)
             return

@@ -15,6 +15,7 @@ from invites.accounts.tables import ACTIVE, PENDING, account_links, accounts
 from patient_records.instants import from_micros, to_micros
 from patient_records.model import Masked
 from patient_records.sealing import SealingKey
+from patient_records.tables import patient_records
 from patient_records.unit_of_work import POSTGRESQL
 
 SEALED: Final = "accounts.sealed"
@@ -103,6 +104,23 @@ def sealed_owner(owner: Owner, record_key: SealingKey, account_id: int) -> bytes
 def active_by_email(connection: Connection, email_blind: bytes) -> Account | None:
     """The active account of that address."""
     return _account(connection.execute(_accounts().where(text(ACTIVE), _A.blind == email_blind)).one_or_none())
+
+
+class Holding(Masked, Struct, frozen=True):
+    """Who has an address: an active account, and whether its record is gone, so that the address is free."""
+
+    account: Account
+    gone: bool
+
+
+def holding(connection: Connection, email_blind: bytes) -> Holding | None:
+    """Who has that address."""
+    account = active_by_email(connection, email_blind)
+    if account is None:
+        return None
+    gone = patient_records.c.merged_into.is_not(None) | patient_records.c.deleted_at.is_not(None)
+    statement = select(patient_records.c.id).where(patient_records.c.id == account.record_id, gone)
+    return Holding(account, gone=connection.scalar(statement) is not None)
 
 
 def active_by_record(connection: Connection, record_id: int) -> Account | None:

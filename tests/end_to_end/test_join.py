@@ -48,3 +48,20 @@ def test_from_the_feed_to_the_open_record(daemon: DaemonProcess) -> None:
         assert text.pair[0] not in daemon.log_text
         assert PASSWORD not in daemon.log_text
         assert EMAIL not in daemon.log_text
+
+
+APART = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/oauth/token", "/v1/users/1/recordAccessToken",
+         "/fhir/metadata", "/staff", "/staff/login")  # fmt: skip
+PUBLIC = ("/join", "/join/account", "/confirm", "/login", "/forgotten", "/reset", "/record")
+
+
+def test_neither_port_serves_the_other_s_pages(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path / "house", None, PLAIN) as daemon:
+        assert {path: daemon.get(path, "join").status for path in APART} == dict.fromkeys(APART, 404)
+        assert {path: daemon.get(path, "api").status for path in PUBLIC} == dict.fromkeys(PUBLIC, 404)
+        assert daemon.get("/join", "join").status == 200
+        assert daemon.get("/healthz", "api").status == 200
+        unknown = daemon.get("/nowhere", "join")
+        assert "<h1>There is no such page</h1>" in unknown.text
+        assert "default-src 'none'" in unknown.headers["content-security-policy"]
+        assert "server" not in unknown.headers

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -12,21 +13,19 @@ from invites.access_token import AccessToken
 from invites.accounts import links
 from invites.accounts.challenge import Proven
 from invites.accounts.emails import mailable
-from invites.accounts.limits import LOGINS_BY_EMAIL, MAILS_BY_EMAIL
+from invites.accounts.limits import LOGINS_BY_BOTH, MAILS_BY_EMAIL
 from invites.accounts.login import LoggedIn, NoLogin
-from invites.accounts.password_reset import NewPassword
 from invites.accounts.registration import Wish
 from invites.tables import access_tokens
-from patient_records.audit import Actor
-from patient_records.audit_actions import ActorKind
 from patient_records.errors import KeyFault
 from patient_records.limits import Exceeded
 from patient_records.model import BirthDate, Standing
 from patient_records.passwords import Parameters, Passwords
 from patient_records.tables import metadata
-from tests.support.accounts import ADDRESS, BORN, HERE, PASSWORD, Registry, carried, draw_one, without_organisation_keys
+from tests.support.accounts import ADDRESS, HERE, PASSWORD, Registry, carried, draw_one, without_organisation_keys
 from tests.support.people import DEAD, House, person
 
+NOW = datetime.now(UTC)
 NEW = "nine green kettles"
 
 
@@ -237,7 +236,7 @@ def test_a_wrong_password_and_an_unknown_address_cost_one_derivation_each(
 def test_too_many_wrong_passwords_close_the_address_known_or_not(registry: Registry) -> None:
     registry.register(registry.somebody())
     for email in (ADDRESS, "nobody@example.net"):
-        for _ in range(LOGINS_BY_EMAIL.most):
+        for _ in range(LOGINS_BY_BOTH.most):
             assert log_in(registry, email, "wrong password") is NoLogin.WRONG
         assert isinstance(log_in(registry, email), Exceeded)
     registry.house.later(timedelta(minutes=16))
@@ -255,27 +254,39 @@ def test_a_record_that_shows_itself_to_nobody_lets_nobody_in(registry: Registry,
     assert registry.accounts.login.look(entered.account.id, entered.record_key) is None
 
 
-def test_whoever_was_merged_goes_on_as_the_survivor(registry: Registry) -> None:
+def test_a_merge_closes_the_account_frees_its_address_and_undone_opens_it_again(registry: Registry) -> None:
     prior, survivor = registry.somebody(1), registry.somebody(2)
     registry.register(prior)
-    registry.house.change(prior, standing=Standing(merged_into=survivor))
+    registry.house.change(prior, standing=Standing(registered_at=NOW, merged_into=survivor))
+    assert log_in(registry) is NoLogin.CLOSED
+    registry.house.change(prior, standing=Standing(registered_at=NOW))
+    assert isinstance(log_in(registry), LoggedIn)
+    registry.house.change(prior, standing=Standing(registered_at=NOW, merged_into=survivor))
+    registry.register(survivor)  # with the same address
     entered = log_in(registry)
     assert isinstance(entered, LoggedIn)
-    shown = registry.accounts.login.look(entered.account.id, entered.record_key)
-    assert shown is not None
-    assert shown.record.id == survivor
-    assert state(registry, survivor) == "registered"
+    assert entered.account.record_id == survivor
+
+
+def test_failing_on_purpose_closes_an_account_only_from_where_it_was_done(registry: Registry) -> None:
+    registry.register(registry.somebody())
+    for _ in range(LOGINS_BY_BOTH.most):
+        assert registry.accounts.login.log_in(ADDRESS, "wrong password", "198.51.100.9") is NoLogin.WRONG
+    assert isinstance(registry.accounts.login.log_in(ADDRESS, PASSWORD, "198.51.100.9"), Exceeded)
     assert isinstance(log_in(registry), LoggedIn)
-    assert log_in(registry, password="wrong password") is NoLogin.WRONG
 
 
-def test_a_survivor_with_an_account_of_its_own_keeps_that(registry: Registry) -> None:
-    prior, survivor = registry.somebody(1), registry.somebody(2)
-    registry.register(prior)
-    registry.register(survivor, "other@example.net")
-    registry.house.change(prior, standing=Standing(merged_into=survivor))
-    assert log_in(registry) is NoLogin.CLOSED
-    assert isinstance(log_in(registry, "other@example.net"), LoggedIn)
+@pytest.mark.parametrize("same", ["link", "address"])
+def test_two_at_once_make_one_account(registry: Registry, same: str) -> None:
+    registry.begin(registry.pair(registry.somebody(1)))
+    if same == "address":
+        registry.begin(registry.pair(registry.somebody(2)))
+    secrets = [carried(mail) for mail in registry.mails()]
+    with ThreadPoolExecutor(4) as pool:
+        said = [str(each) for each in pool.map(lambda secret: confirm(registry, secret), (secrets * 2)[:4])]
+    assert said.count("now") == 1
+    assert set(said) <= {"now", "before", "not"}
+    assert len([row for row in registry.house.rows("accounts") if row["state"] == "active"]) == 1
 
 
 def test_raised_parameters_take_hold_at_the_next_login(house: House) -> None:
@@ -286,84 +297,6 @@ def test_raised_parameters_take_hold_at_the_next_login(house: House) -> None:
     entered = log_in(new)
     assert isinstance(entered, LoggedIn)
     assert entered.account.parameters == "m=128,t=1,p=1"
-
-
-# ---- passwords
-
-
-def reset(registry: Registry, secret: AccessToken, born: date = BORN) -> bool | Exceeded:
-    return registry.accounts.password_reset.set(NewPassword(secret, born, NEW, HERE))
-
-
-def test_a_forgotten_password_takes_the_link_and_the_date(registry: Registry) -> None:
-    registry.register(registry.somebody())
-    registry.accounts.password_reset.ask(ADDRESS, "en")
-    secret = carried(registry.mails()[-1])
-    assert reset(registry, secret, date(1980, 12, 11)) is False
-    assert reset(registry, secret) is True
-    assert log_in(registry) is NoLogin.WRONG
-    assert isinstance(log_in(registry, password=NEW), LoggedIn)
-    assert reset(registry, secret) is False
-
-
-def test_five_wrong_dates_end_a_link(registry: Registry) -> None:
-    registry.register(registry.somebody())
-    registry.accounts.password_reset.ask(ADDRESS, "en")
-    secret = carried(registry.mails()[-1])
-    for day in range(1, 6):
-        assert reset(registry, secret, date(1990, 1, day)) is False
-    assert reset(registry, secret) is False
-
-
-def test_nobody_is_mailed_who_has_no_account(registry: Registry) -> None:
-    registry.accounts.password_reset.ask("nobody@example.net", "en")
-    registry.begin(registry.pair(registry.somebody()))
-    registry.mails()
-    registry.accounts.password_reset.ask(ADDRESS, "en")  # pending is none
-    assert registry.mails() == []
-
-
-def test_a_new_password_ends_every_session(registry: Registry) -> None:
-    registry.register(registry.somebody())
-    entered = log_in(registry)
-    assert isinstance(entered, LoggedIn)
-    database, sessions = registry.house.database, registry.accounts.sessions
-    with database.begin() as connection:
-        session = sessions.begin(connection, "patient", entered.account.id, b"data", database.now(connection))
-    registry.accounts.password_reset.ask(ADDRESS, "en")
-    assert reset(registry, carried(registry.mails()[-1])) is True
-    with database.read() as connection:
-        assert sessions.find(connection, "patient", session.cookie, database.now(connection)) is None
-
-
-def test_changing_a_password_keeps_this_session_and_ends_the_others(registry: Registry) -> None:
-    registry.register(registry.somebody())
-    entered = log_in(registry)
-    assert isinstance(entered, LoggedIn)
-    database, sessions, account_id = registry.house.database, registry.accounts.sessions, entered.account.id
-    with database.begin() as connection:
-        now = database.now(connection)
-        mine, other = (sessions.begin(connection, "patient", account_id, b"", now) for _ in range(2))
-    change = registry.accounts.password_change
-    assert change(account_id, "wrong password", NEW, mine) is False
-    assert change(account_id, PASSWORD, NEW, mine) is True
-    with database.read() as connection:
-        assert sessions.find(connection, "patient", mine.cookie, now) is not None
-        assert sessions.find(connection, "patient", other.cookie, now) is None
-    assert isinstance(log_in(registry, password=NEW), LoggedIn)
-
-
-def test_staff_close_an_account_and_the_person_can_begin_again(registry: Registry) -> None:
-    record_id = registry.somebody()
-    registry.register(record_id)
-    database = registry.house.database
-    with database.begin() as connection:
-        actor = Actor(ActorKind.COORDINATOR, "7")
-        assert registry.accounts.closing(connection, record_id, actor, database.now(connection)) is True
-        assert registry.accounts.closing(connection, record_id, actor, database.now(connection)) is False
-    assert log_in(registry) is NoLogin.WRONG
-    registry.register(record_id)
-    assert isinstance(log_in(registry), LoggedIn)
 
 
 # ---- what is stored
@@ -389,3 +322,15 @@ def test_a_typed_link_is_read_however_it_is_grouped() -> None:
     assert links.read(grouped) == drawn
     assert links.read(grouped[:-3]) is None
     assert links.read("") is None
+
+
+def test_wrong_dates_are_noted_for_the_automatic_pause_a_little_later(registry: Registry) -> None:
+    pair = registry.pair(registry.somebody())
+    registry.prove(pair)
+    registry.prove(pair, date(1990, 1, 1))
+    registry.prove(draw_one())
+    assert registry.house.rows("tallies") == []
+    assert registry.accounts.noted.run() == 2
+    [tally] = registry.house.rows("tallies")
+    assert (tally["organisation"], tally["channel"], tally["good"], tally["bad"]) == ("RX1", "challenge", 1, 1)
+    assert registry.accounts.noted.run() == 0

@@ -23,6 +23,7 @@ from tests.support.patient import FORM, date_fields
 from tests.support.people import DEAD, House
 from web.join.house import JoinHouse
 from web.join.site import FOLDER, site
+from web.pages.in_thread import InThread
 from web.pages.pages import Look, Pages
 from web.pages.visit import Visits
 
@@ -35,17 +36,20 @@ class Site:
     def __init__(self, house: House, *, password_reset: bool = True) -> None:
         self.registry = Registry(house)
         self.faults: list[BaseException] = []
+        self.counted: list[tuple[str, str]] = []
         sessions = self.registry.accounts.sessions
         self.house = JoinHouse(
             database=house.database,
             accounts=self.registry.accounts,
             audit=self.registry.audit,
             pages=Pages(FOLDER, Look("Example Hospital", "01632 960000"), secure=True, zone=house.options.zone),
+            threads=InThread(),
             joining=Visits(house.database, sessions, JOINING, secure=True),
             patients=Visits(house.database, sessions, PATIENT, secure=True),
             organisations=house.options.organisations,
             proxies=(),
             password_reset=password_reset,
+            count=lambda step, outcome: self.counted.append((step, outcome)),
         )
         self.app = site(self.house, fault=self.faults.append)
         self.cookies = httpx.Cookies()
@@ -152,6 +156,26 @@ def test_a_slip_is_told_and_counts_as_nothing(face: Site) -> None:
     )
     assert face.birth(pair).headers["location"] == "/join/account"
     assert face.registry.house.rows("access_tokens")[0]["wrong_answers"] == 0
+
+
+def test_what_became_of_each_step_is_counted(face: Site) -> None:
+    pair = face.registry.pair(face.registry.somebody())
+    face.send("/join", code=pair.token, token=pair.code)
+    face.birth(draw_one())
+    face.birth(pair)
+    face.registry.begin(pair)
+    secret = carried(face.registry.mails()[-1])
+    face.send("/confirm", secret=secret.code + secret.token)
+    face.send("/login", email=ADDRESS, password="wrong password")
+    face.send("/login", email=ADDRESS, password=PASSWORD)
+    assert face.counted == [
+        ("challenge", "slip"),
+        ("challenge", "wrong"),
+        ("challenge", "proven"),
+        ("confirmation", "now"),
+        ("login", "wrong"),
+        ("login", "entered"),
+    ]
 
 
 def test_too_many_wrong_ones_are_told_to_wait(face: Site) -> None:

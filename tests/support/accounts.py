@@ -51,6 +51,7 @@ class Registry:
             self.ring,
             house.ids,
             options=house.options,
+            gate=house.invites.gate,
             consequences=house.consequences,
             limits=self.limits,
             audit=self.audit,

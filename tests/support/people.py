@@ -238,7 +238,7 @@ class House:
 
     def rows(self, name: str, **where: object) -> list[dict[str, object]]:
         """Rows of one of the tables of invites, in the order of their keys."""
-        table = getattr(tables, name)
+        table = tables.outbox.metadata.tables[name]
         statement = select(table).order_by(*table.primary_key.columns)
         for column, value in where.items():
             statement = statement.where(table.c[column] == value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,13 +30,13 @@ class _Account:
         self._pages = house.pages
 
     async def ask(self, request: Request) -> Response:
-        session = await run_in_threadpool(self._house.joining.current, request)
+        session = await self._house.threads.quick(self._house.joining.current, request)
         return self._pages.go(request, "/join") if session is None else self._page(request)
 
     async def begin(self, request: Request) -> Response:
         """Begin the account, or say what cannot be taken."""
         form = await self._pages.forms.read(request)
-        session = await run_in_threadpool(self._house.joining.current, request)
+        session = await self._house.threads.quick(self._house.joining.current, request)
         if session is None:
             return self._pages.show(request, "over.html", 403)
         typed, password = form.text("email", LONGEST + 1), form.secret("password")
@@ -45,7 +44,7 @@ class _Account:
         errors = {}
         if email is None:
             errors["email"] = self._pages.say(request, "account.email.wrong" if typed else "account.email.missing")
-        weak = await run_in_threadpool(weakness, password, [typed, *typed.split("@"), self._pages.look.name])
+        weak = await self._house.threads.quick(weakness, password, [typed, *typed.split("@"), self._pages.look.name])
         if weak is not None:
             errors["password"] = self._pages.say(request, f"password.{weak.value}")
         if errors or email is None:
@@ -59,7 +58,7 @@ class _Account:
         kept = held(session)
         language, address = self._pages.language_of(request), self._house.address(request)
         wish = Wish(kept.subject, kept.key, email, password, language, address)
-        said = await run_in_threadpool(self._house.accounts.registration.begin, wish)
+        said = await self._house.threads.slow(self._house.accounts.registration.begin, wish)
         if isinstance(said, Exceeded):
             return self._house.too_many(request, said)
         if not said:

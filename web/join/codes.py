@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -57,6 +56,7 @@ class _Codes:
         typed = _typed(form)
         pair = parse(*typed)
         if isinstance(pair, Slips):
+            self._house.count("challenge", "slip")
             return self._codes_page(request, typed, pair)
         return self._birth_page(request, pair)
 
@@ -70,7 +70,10 @@ class _Codes:
         written, born = date_in(form, "birth")
         if born is None or not _may_be_born(born):
             return self._birth_page(request, pair, written, error="birth.no_date")
-        said = await run_in_threadpool(self._challenge, pair, born, self._house.address(request))
+        said = await self._house.threads.quick(self._challenge, pair, born, self._house.address(request))
+        self._house.count(
+            "challenge", "proven" if isinstance(said, Session) else "wrong" if said is None else "limited"
+        )
         if isinstance(said, Exceeded):
             return self._house.too_many(request, said)
         if said is None:
@@ -84,9 +87,10 @@ class _Codes:
         form = await self._pages.forms.read(request)
         pair = parse(*_typed(form))
         if not isinstance(pair, Slips):
-            exceeded = await run_in_threadpool(self._end, pair, self._house.address(request))
+            exceeded = await self._house.threads.quick(self._end, pair, self._house.address(request))
             if exceeded is not None:
                 return self._house.too_many(request, exceeded)
+            self._house.count("challenge", "disowned")
         return self._pages.show(request, "disowned.html")
 
     def _challenge(self, pair: AccessToken, born: date, address: str) -> Session | Exceeded | None:
@@ -136,3 +140,9 @@ def _typed(form: Form) -> tuple[str, str]:
 def _may_be_born(day: date) -> bool:
     """Whether anybody alive could be born on that day: else it is a slip, and no attempt."""
     return date(1880, 1, 1) <= day <= date.today()  # noqa: DTZ011 (a slip is told a few hours more or less)
+
+
+def _outcome(said: Session | Exceeded | None) -> str:
+    if isinstance(said, Exceeded):
+        return "limited"
+    return "wrong" if said is None else "proven"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,7 +27,8 @@ def routes(house: JoinHouse) -> list[Route]:
         if carried is None:
             errors = {"secret": pages.say(request, "secret.slip" if typed else "secret.missing")}
             return pages.show(request, "confirm.html", 422, secret=typed, errors=errors)
-        said = await run_in_threadpool(house.accounts.confirmation.confirm, carried, house.address(request))
+        said = await house.threads.quick(house.accounts.confirmation.confirm, carried, house.address(request))
+        house.count("confirmation", "limited" if isinstance(said, Exceeded) else said.value)
         if isinstance(said, Exceeded):
             return house.too_many(request, said)
         if said is Confirmed.NOT:

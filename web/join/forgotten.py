@@ -7,7 +7,6 @@ address has an account.
 from __future__ import annotations
 
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -51,11 +50,13 @@ class _Forgotten:
             errors = {"email": self._pages.say(request, key)}
             return self._pages.show(request, "forgotten.html", 422, email=typed, errors=errors)
         reset = self._house.accounts.password_reset
-        exceeded = await run_in_threadpool(reset.too_often, self._house.address(request))
+        exceeded = await self._house.threads.quick(reset.too_often, self._house.address(request))
         if exceeded is not None:
             return self._house.too_many(request, exceeded)
         response = self._pages.show(request, "reset_sent.html")
-        response.background = BackgroundTask(reset.ask, email, self._pages.language_of(request))
+        response.background = BackgroundTask(
+            self._house.threads.quick, reset.ask, email, self._pages.language_of(request)
+        )
         return response
 
     async def choose(self, request: Request) -> Response:
@@ -73,13 +74,13 @@ class _Forgotten:
             errors["secret"] = self._pages.say(request, "secret.slip" if typed else "secret.missing")
         if born is None:
             errors["birth"] = self._pages.say(request, "birth.no_date")
-        weak = await run_in_threadpool(weakness, password, [self._pages.look.name])
+        weak = await self._house.threads.quick(weakness, password, [self._pages.look.name])
         if weak is not None:
             errors["password"] = self._pages.say(request, f"password.{weak.value}")
         if errors or carried is None:
             return self._page(request, typed, written, errors)
         wish = NewPassword(carried, born, password, self._house.address(request))
-        said = await run_in_threadpool(self._house.accounts.password_reset.set, wish)
+        said = await self._house.threads.slow(self._house.accounts.password_reset.set, wish)
         if isinstance(said, Exceeded):
             return self._house.too_many(request, said)
         if not said:

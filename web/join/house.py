@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -20,6 +20,7 @@ from patient_records.sealing import SealingKey
 from patient_records.sessions import Session
 from patient_records.unit_of_work import Database
 from web.pages.forms import Form
+from web.pages.in_thread import InThread
 from web.pages.network_address import Network, network_address
 from web.pages.pages import Pages
 from web.pages.visit import Visits
@@ -28,17 +29,22 @@ _LONGEST_PART: Final = 4
 
 
 class JoinHouse(Struct, frozen=True):
-    """Everything that the pages work with. ``password_reset`` says whether the hospital allows it."""
+    """Everything that the pages work with.
+
+    ``password_reset`` says whether the hospital allows it; ``count`` hears what became of each step: codes of ours.
+    """
 
     database: Database
     accounts: Accounts
     audit: AuditTrail
     pages: Pages
+    threads: InThread
     joining: Visits
     patients: Visits
     organisations: Mapping[str, Organisation]
     proxies: Sequence[Network]
     password_reset: bool
+    count: Callable[[str, str], None] = lambda _step, _outcome: None
 
     def address(self, request: Request) -> str:
         """Where a request comes from, as limits count it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -32,7 +31,7 @@ class _Login:
         self._pages = house.pages
 
     async def front(self, request: Request) -> Response:
-        session = await run_in_threadpool(self._house.patients.current, request)
+        session = await self._house.threads.quick(self._house.patients.current, request)
         return self._page(request) if session is None else self._pages.go(request, "/record")
 
     async def ask(self, request: Request) -> Response:
@@ -44,7 +43,8 @@ class _Login:
         email, password = form.text("email", LONGEST), form.secret("password")
         if not email or not password:
             return self._page(request, email, "login.missing", 422)
-        said = await run_in_threadpool(self._enter, email, password, self._house.address(request))
+        said = await self._house.threads.slow(self._enter, email, password, self._house.address(request))
+        self._house.count("login", _outcome(said))
         if isinstance(said, Exceeded):
             return self._house.too_many(request, said)
         if isinstance(said, NoLogin):
@@ -58,9 +58,9 @@ class _Login:
     async def log_out(self, request: Request) -> Response:
         """End the session, here and in the database."""
         await self._pages.forms.read(request)
-        session = await run_in_threadpool(self._house.patients.current, request)
+        session = await self._house.threads.quick(self._house.patients.current, request)
         if session is not None:
-            await run_in_threadpool(self._house.patients.end, session)
+            await self._house.threads.quick(self._house.patients.end, session)
         response = self._pages.show(request, "logged_out.html")
         self._house.patients.forget(response)
         return response
@@ -79,3 +79,9 @@ class _Login:
         return self._pages.show(
             request, "login.html", status, email=email, errors=errors, password_reset=self._house.password_reset
         )
+
+
+def _outcome(said: Session | NoLogin | Exceeded) -> str:
+    if isinstance(said, Exceeded):
+        return "limited"
+    return said.value if isinstance(said, NoLogin) else "entered"

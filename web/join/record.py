@@ -11,7 +11,6 @@ from typing import Final
 
 import phonenumbers
 from msgspec import Struct
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -67,7 +66,7 @@ class _Record:
         self._pages = house.pages
 
     async def show(self, request: Request) -> Response:
-        found = await run_in_threadpool(self._open, request)
+        found = await self._house.threads.quick(self._open, request)
         if found is None:
             return self._out(request)
         record = found[1]
@@ -76,33 +75,33 @@ class _Record:
         )
 
     async def views(self, request: Request) -> Response:
-        found = await run_in_threadpool(self._open, request)
+        found = await self._house.threads.quick(self._open, request)
         if found is None:
             return self._out(request)
-        seen = await run_in_threadpool(self._views, found[1])
+        seen = await self._house.threads.quick(self._views, found[1])
         return self._pages.show(
             request, "views.html", look=self._look(found[1]), views=seen, most=_MOST_VIEWS, here="/record/views"
         )
 
     async def choose(self, request: Request) -> Response:
-        found = await run_in_threadpool(self._open, request)
+        found = await self._house.threads.quick(self._open, request)
         return self._out(request) if found is None else self._password_page(request, found[1], {})
 
     async def change(self, request: Request) -> Response:
         """Take another password."""
         form = await self._pages.forms.read(request)
-        found = await run_in_threadpool(self._open, request)
+        found = await self._house.threads.quick(self._open, request)
         if found is None:
             return self._out(request)
         session, record = found
         old, new, errors = form.secret("old"), form.secret("password"), {}
-        weak = await run_in_threadpool(weakness, new, [self._pages.look.name])
+        weak = await self._house.threads.quick(weakness, new, [self._pages.look.name])
         if weak is not None:
             errors["password"] = self._pages.say(request, f"password.{weak.value}")
         if errors:
             return self._password_page(request, record, errors)
         change = self._house.accounts.password_change
-        said = await run_in_threadpool(change, held(session).subject, old, new, session)
+        said = await self._house.threads.slow(change, held(session).subject, old, new, session)
         if isinstance(said, Exceeded):
             return self._house.too_many(request, said)
         if not said:
