@@ -1,7 +1,8 @@
 """Stored messages applied again: what could not be applied when it came, now that it can (SPEC 1, ``doorstep replay``).
 
 In the order in which they came, with the time of their events, so that an old statement does not overrule a newer one.
-A message that was replayed once is passed over, so the same replay twice changes nothing. Only what comes to something
+A message that was replayed once is passed over, so the same replay twice changes nothing; so is one of the quarantine
+about which somebody decided. One that still waited there and is applied now waits no more. Only what comes to something
 is journalled anew, under ``replay_of``; the first entry goes on saying how the message was answered.
 
 A **rehearsal** does everything in a transaction that is then undone, consequences for invitations included, and
@@ -21,12 +22,15 @@ from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from hl7_listener.arrival import Settled
 from hl7_listener.options import ListenerOptions
-from hl7_listener.reprocessing import Reprocessed, Reprocessing, Undone
+from hl7_listener.reprocessing import Reprocessed, Reprocessing, Undone, as_received
 from patient_records import tables
+from patient_records.errors import SealBroken
 from patient_records.instants import from_micros, to_micros
 from patient_records.journal import Journal
 from patient_records.model import Masked, PatientRecord
 from patient_records.ports import RecordChange
+from patient_records.quarantine import WAITING, Quarantine
+from patient_records.reconcile import Outcome
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
@@ -39,7 +43,10 @@ REHEARSED: Final = 1_000
 PASSED_OVER: Final = ("ignored", "held", "rejected")
 """Outcomes that are replayed unless others are asked for: those that changed nobody."""
 
+_GO_ON_WAITING: Final = frozenset({Outcome.HELD, Outcome.REJECTED})
+
 _J: Final = tables.journal.c
+_Q: Final = tables.quarantine.c
 
 
 class Difference(Masked, Struct, frozen=True):
@@ -133,9 +140,15 @@ class Replay:
         """
         outcomes: Counter[str] = Counter()
         done = changed = 0
+
+        def with_quarantine(connection: Connection, settled: Sequence[Settled]) -> None:
+            ids = [one.arrival.replay_of for one in settled if one.outcome not in _GO_ON_WAITING]
+            Quarantine.applied(connection, [id_ for id_ in ids if id_ is not None], self._database.now(connection))
+            also(connection, settled)
+
         for piece, skipped in self._pieces(since, statuses, APPLIED_IN_ONE):
             outcomes.update(skipped)
-            for settled in self._reprocessing.settle(piece, also) if piece else ():
+            for settled in self._reprocessing.settle(piece, with_quarantine) if piece else ():
                 outcomes[str(settled.outcome) if settled else "failed"] += 1
                 changed += bool(settled and settled.changes)
             done += len(piece) + sum(skipped.values())
@@ -184,7 +197,7 @@ class Replay:
         after = 0
         while True:
             with self._database.read() as connection:
-                columns = (_J.id, _J.listener, _J.received_at, _J.record_id)
+                columns = (_J.id, _J.listener, _J.received_at, _J.record_id, _J.organisation)
                 page = select(*columns).where(*self._wanted(since, statuses, after)).order_by(_J.id).limit(size)
                 rows = connection.execute(page).all()
                 if not rows:
@@ -199,7 +212,12 @@ class Replay:
                     if options is None:
                         skipped["no_listener"] += 1
                         continue
-                    raw = self._journal.raw(connection, row.id, keys.get(row.record_id))
+                    try:
+                        raw = self._journal.raw(connection, row.id, keys.get(row.record_id))
+                    except (SealBroken, LookupError):  # one that does not open keeps no other from being replayed
+                        skipped["failed"] += 1
+                        continue
+                    options = as_received(options, row.organisation)
                     piece.append(Reprocessed(options, raw, from_micros(row.received_at), 0, row.id))
             yield piece, skipped
 
@@ -212,6 +230,7 @@ class Replay:
             _J.replay_of.is_(None),
             _J.event != "",  # junk and what has no header in shape is no message that could be applied
             ~exists().where(again.c.replay_of == _J.id),
+            ~exists().where(_Q.journal_id == _J.id, _Q.state != WAITING),
         ]
         if since is not None:
             conditions.append(_J.received_at >= to_micros(since))

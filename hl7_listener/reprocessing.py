@@ -51,6 +51,14 @@ class Reprocessed(Masked, Struct, frozen=True):
     replay_of: int | None = None
 
 
+def as_received(listener: ListenerOptions, organisation: str) -> ListenerOptions:
+    """A listener's options for a message that came for that organisation.
+
+    Spreadsheets of all organisations come by one name, and a listener may have been given to another one since.
+    """
+    return listener if listener.organisation == organisation else replace(listener, organisation=organisation)
+
+
 def nothing_more(_connection: Connection, _settled: Sequence[Settled]) -> None:
     """Do nothing beside the settling."""
 

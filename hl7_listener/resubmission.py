@@ -18,7 +18,7 @@ from hl7_listener.arrival import Settled
 from hl7_listener.batch import JOURNALLED_REPLAYS
 from hl7_listener.mending import Mend, mend
 from hl7_listener.options import ListenerOptions
-from hl7_listener.reprocessing import Reprocessed, Reprocessing, Undone
+from hl7_listener.reprocessing import Reprocessed, Reprocessing, Undone, as_received
 from patient_records.audit import Actor, AuditEntry, AuditTrail
 from patient_records.audit_actions import Action
 from patient_records.journal import Journal
@@ -103,7 +103,7 @@ class Curator:
     def resubmit(
         self, journal_id: int, mends: Sequence[Mend], *, note: str = "", listener: str | None = None
     ) -> Resubmitted:
-        """Apply a waiting message, mended where asked.
+        """Apply a waiting message, mended where asked, for the organisation that it came for.
 
         Raises NotWaiting, NoListener, MendFault, Unreadable (there is nothing that could be mended), StorageUnavailable
         and KeyFault; nothing has changed then.
@@ -114,6 +114,7 @@ class Curator:
         options = self._listeners.get(listener or entry.listener)
         if options is None:
             raise NoListener(listener or entry.listener)
+        options = as_received(options, entry.organisation)
         if mends:
             raw = mend(raw, mends, charset=options.charset, default_charset=options.default_charset)
         message = Reprocessed(options, raw, entry.received_at, entry.offset, journal_id)

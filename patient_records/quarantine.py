@@ -6,7 +6,7 @@ stay in the journal, the decision beside them. Lists show who sent what and why 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -95,6 +95,14 @@ class Quarantine:
         statement = update(tables.quarantine).where(_Q.journal_id == journal_id, _Q.state == WAITING)
         decided = statement.values(state=state, decided_at=to_micros(now), sealed_note=sealed if note else None)
         return connection.execute(decided).rowcount == 1
+
+    @staticmethod
+    def applied(connection: Connection, journal_ids: Collection[int], now: datetime) -> None:
+        """Write down that those of these messages that were waiting were applied after all."""
+        waiting = (_Q.journal_id.in_(list(journal_ids)), _Q.state == WAITING)
+        connection.execute(
+            update(tables.quarantine).where(*waiting).values(state=RESUBMITTED, decided_at=to_micros(now))
+        )
 
     def note(self, connection: Connection, journal_id: int) -> str:
         """Give what was written about the decision; empty when nothing was."""

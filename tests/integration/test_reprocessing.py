@@ -240,6 +240,52 @@ def test_what_comes_to_nothing_again_leaves_no_second_entry_and_can_be_replayed_
     assert desk.replay.count(since=None, statuses=PASSED_OVER) == 2
 
 
+def held_until_now(desk: Desk, *, listener: str = "pas", organisation: str = "RX1") -> Settled:
+    """A message that its listener held, as it does no more."""
+    plain = ListenerOptions(listener, "", 0, organisation, ZoneInfo("Europe/London"))
+    desk.listeners[listener] = replace(plain, verify_status=True)
+    settled = desk.receive(NO_GIVEN_NAME.replace(b"Archer^", b"Archer^Una"), listener)
+    assert str(settled.outcome) == "held"
+    desk.listeners[listener] = plain
+    return settled
+
+
+def test_a_replay_leaves_alone_what_somebody_discarded(desk: Desk) -> None:
+    held = held_until_now(desk)
+    desk.curator.discard(held.journal_id, "of another hospital")
+    assert desk.replay.run(since=None, statuses=PASSED_OVER).messages == 0
+
+
+def test_what_waited_and_is_replayed_waits_no_more(desk: Desk) -> None:
+    held = held_until_now(desk)
+    assert desk.replay.run(since=None, statuses=PASSED_OVER).outcomes == {"applied": 1}
+    assert desk.waiting() == []
+    with pytest.raises(NotWaiting):
+        desk.curator.resubmit(held.journal_id, [])
+
+
+def test_a_message_that_does_not_open_keeps_no_other_from_being_replayed(desk: Desk) -> None:
+    broken = desk.receive(NO_GIVEN_NAME)
+    held_until_now(desk)
+    with desk.database.begin() as connection:
+        statement = tables.journal.update().where(tables.journal.c.id == broken.journal_id)
+        connection.execute(statement.values(sealed=b"x" * 64))
+    assert desk.replay.run(since=None, statuses=PASSED_OVER).outcomes == {"failed": 1, "applied": 1}
+
+
+@pytest.mark.parametrize("way", ["replay", "resubmit"])
+def test_a_row_of_another_organisation_stays_that_ones(desk: Desk, way: str) -> None:
+    """Spreadsheets of all organisations come by one name."""
+    held = held_until_now(desk, listener=LISTENER, organisation="RX2")
+    desk.listeners[LISTENER] = replace(desk.listeners[LISTENER], organisation="RX1")
+    if way == "replay":
+        desk.replay.run(since=None, statuses=PASSED_OVER)
+    else:
+        desk.curator.resubmit(held.journal_id, [])
+    with desk.database.read() as connection:
+        assert connection.scalars(select(tables.patient_records.c.organisation)).all() == ["RX2"]
+
+
 def test_a_message_without_a_time_of_its_own_is_as_old_as_its_receipt(desk: Desk) -> None:
     untimed = NO_GIVEN_NAME.replace(b"20260301120000", b"").replace(b"Archer^", b"Archer^Una")
     longer_ago = datetime(2020, 1, 1, tzinfo=UTC)
