@@ -195,8 +195,13 @@ async def _idle(lanes: list[Lane]) -> None:
 
 
 def _expectation(message: bytes) -> tuple[bytes, str]:
-    """Give the control id, and whether silence is never, perhaps or certainly the answer (MSH-15 and MSH-16)."""
+    """Give the control id, and whether silence is never, perhaps or certainly the answer.
+
+    MSH-15 and MSH-16 say so; and an acknowledgment is never acknowledged (HL7 2.5.1 chapter 2.9.1).
+    """
     header = segment(message, b"MSH") + [b""] * 17
+    if header[8].strip()[:3].upper() == b"ACK":
+        return header[9], "must"
     asked = {header[14].strip().upper(), header[15].strip().upper()}
     if asked == {b"NE"}:
         return header[9], "must"

@@ -114,6 +114,14 @@ def test_silence_that_was_asked_for_is_not_waited_for() -> None:
     assert (summary.codes, summary.accepted) == ({"": 1, "AA": 1}, True)
 
 
+def test_an_acknowledgment_is_sent_and_not_waited_for() -> None:
+    receiver = ScriptedReceiver([silent])
+    acknowledgment = message("1").replace(b"ADT^A28", b"ACK^A28")
+    assert acknowledgment != message("1")
+    summary, _ = run(receiver, [acknowledgment, message("2")])
+    assert (summary.codes, summary.resent, summary.accepted) == ({"": 1, "AA": 1}, 0, True)
+
+
 def test_silence_that_is_allowed_is_taken_as_consent_after_the_timeout() -> None:
     receiver = ScriptedReceiver([silent])
     summary, _ = run(receiver, [message("1", accept="ER", application="NE")], wait=0.05)
