@@ -47,6 +47,7 @@ from patient_records.merge import (
     judge,
     point,
     said_again,
+    stopped_with,
     turn_round,
 )
 from patient_records.model import Identifier
@@ -117,7 +118,10 @@ class PersonActs:
         return decision
 
     def _make_anew(self, update: PatientUpdate, deleted: Collection[int]) -> Decision:
-        """Make the person anew whom an earlier event deleted; an event from before that is late."""
+        """Make the person anew whom an earlier event deleted; an event from before that is late.
+
+        What stopped contact still stops it: to be deleted and made again is no way to be written to after all.
+        """
         ended = {old: self._people.record(old).demographics.ended_at for old in deleted}
         latest = max(ended, key=ended.__getitem__)
         if update.event_at < ended[latest]:
@@ -126,6 +130,12 @@ class PersonActs:
         new = decision.record_id
         if new is None:
             return decision
+        for old in deleted:
+            if self._ours(update, old):
+                stopped = stopped_with(self._people.record(new), self._people.record(old))
+                self._people.put(new, stopped.demographics, stopped.standing)
+        if update.death is not None:
+            self._describe(new, update)  # who reported the death may take it back with this very message
         made = [Done(new, Act.MADE_ANEW, old) for old in sorted(deleted)]
         gone = [Done(old, Act.REPLACED, new) for old in sorted(deleted)]
         return replace(decision, done=(*made, *gone))
@@ -222,7 +232,7 @@ class PersonActs:
                 same = isinstance(verdict, Reverse)
                 decision = self._describe(prior, update) if same else held(listener, reason, update.findings)
             case Same(record_id, again):
-                self._said_again(again, update.event_at)
+                self._said_again((id_ for id_ in again if self._ours(update, id_)), update.event_at)
                 decision = self._describe(record_id, update)
             case Late(record_id):
                 decision = self._describe(record_id, update)
@@ -281,17 +291,15 @@ class PersonActs:
         Who names only a record that was merged away means that one, not its survivor: systems tidy up after a merge.
         """
         update, people = event.update, self._people
-        found = (people.direct(people.blind(one)) for one in update.identifiers)
-        direct = {record_id for record_id in found if record_id is not None}
-        roots = {record_id for record_id in direct if people.record(record_id).standing.merged_into is None}
-        aimed = [id_ for id_ in sorted(roots or direct) if people.record(id_).standing.deleted_at is None]
-        if not direct:
+        means = self._meant(update)
+        if not means:
             return ignored(NOBODY_KNOWN, update.findings)
+        aimed = [id_ for id_ in means if people.record(id_).standing.deleted_at is None]
         if len(aimed) > 1:
             return held(listener, AMBIGUOUS, update.findings)
         if not aimed:
-            self._said_again(roots or direct, update.event_at)
-            return Decision(Outcome.APPLIED, AckCode.AA, "deleted already", min(direct), findings=update.findings)
+            self._said_again((id_ for id_ in means if self._ours(update, id_)), update.event_at)
+            return Decision(Outcome.APPLIED, AckCode.AA, "deleted already", means[0], findings=update.findings)
         [record_id] = aimed
         if not self._ours(update, record_id):
             return ignored(OTHERS_RECORD, update.findings)
@@ -301,6 +309,21 @@ class PersonActs:
         people.put(record_id, replace(record.demographics, ended_at=ended_at), standing)
         done = (Done(record_id, Act.DELETED),)
         return Decision(Outcome.APPLIED, AckCode.AA, "", record_id, ("deleted",), update.findings, done=done)
+
+    def _meant(self, update: PatientUpdate) -> list[int]:
+        """The records that a deletion names: those not merged away, if there are any.
+
+        Where all of the organisation's own identifiers find merged records, a national number beside them that finds
+        the survivor says no more than who that person is.
+        """
+        people = self._people
+        found = [(one, id_) for one in update.identifiers if (id_ := people.direct(people.blind(one))) is not None]
+        direct = {id_ for _, id_ in found}
+        own = {id_ for one, id_ in found if not one.national}
+        roots = {id_ for id_ in direct if people.record(id_).standing.merged_into is None}
+        if own and not own & roots and roots == {people.survivor(id_) for id_ in own}:
+            return sorted(own)
+        return sorted(roots or direct)
 
     def link(self, listener: ListenerOptions, event: LinkPeople) -> Decision:
         """Note that two records are linked, or no longer; a merge is not undone by it."""

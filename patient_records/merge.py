@@ -166,12 +166,16 @@ def point(prior: PatientRecord, survivor: PatientRecord, at: int) -> tuple[Patie
         demographics=replace(prior.demographics, ended_at=max(at, prior.demographics.ended_at)),
         standing=replace(prior.standing, merged_into=survivor.id),
     )
-    goes_on = replace(
-        survivor,
-        demographics=_warned(survivor.demographics, prior.demographics),
-        standing=_stopped(survivor.standing, prior.standing),
+    return ended, stopped_with(survivor, prior)
+
+
+def stopped_with(record: PatientRecord, former: PatientRecord) -> PatientRecord:
+    """Give the record with all that stops contact with the former one, whose place it has."""
+    return replace(
+        record,
+        demographics=_warned(record.demographics, former.demographics),
+        standing=_stopped(record.standing, former.standing),
     )
-    return ended, goes_on
 
 
 def said_again(prior: PatientRecord, at: int) -> PatientRecord:

@@ -125,6 +125,50 @@ def test_a_deletion_ends_what_was_sent_and_the_person_made_anew_is_invited(
     assert ward.token_ends(anew) == [None]
 
 
+@pytest.mark.parametrize("state", ["opted_out", "held", "excluded", "deceased"])
+def test_who_is_deleted_and_made_anew_is_not_written_to_after_all(ward: Ward, state: str) -> None:
+    ward.play("a28_merge_prior")
+    deleted = ward.direct(PRIOR)
+    stopped = {
+        "opted_out": Standing(opted_out_at=datetime(2026, 1, 1, tzinfo=UTC)),
+        "held": Standing(hold="other"),
+        "excluded": Standing(exclusion="other"),
+    }
+    if state in stopped:
+        ward.house.change(deleted, standing=stopped[state])
+    else:
+        ward.play("a28_merge_prior_dead")
+    ward.play("a29_delete", "a28_after_deletion")
+    assert ward.direct(PRIOR) != deleted
+    assert ward.house.state(ward.direct(PRIOR)) == state
+    assert ward.house.issue.run().total == 0
+
+
+def test_who_reported_a_death_takes_it_back_when_the_person_is_made_anew(ward: Ward) -> None:
+    ward.play("a28_merge_prior", "a28_merge_prior_dead", "a29_delete")
+    ward.send(fixture("a28_after_deletion").raw.replace(b"^PRN^CP", b"^PRN^CP" + b"|" * 17 + b"N"))
+    assert ward.house.state(ward.direct(PRIOR)) == "eligible"
+
+
+def test_a_deletion_after_a_merge_means_the_record_merged_away_although_the_nhs_number_stands_beside_it(
+    ward: Ward,
+) -> None:
+    """The NHS number finds the survivor; it is the same person's, and says nothing of which of the two records goes."""
+    nhs = b"~9993270008^^^NHS^NH"
+    prior, survivor, merge, delete = (
+        fixture(name).raw.replace(nhs, b"")
+        for name in ("a28_merge_prior", "a28_merge_survivor", "a40_two_people", "a29_delete")
+    )
+    survivor = survivor.replace(b"F000071^^^RX1^MR", b"F000071^^^RX1^MR" + nhs)
+    delete = delete.replace(b"F000070^^^RX1^MR", b"F000070^^^RX1^MR" + nhs)
+    for raw in (prior, survivor, merge, delete):
+        ward.send(raw)
+    assert ward.direct(PRIOR) != ward.direct(SURVIVOR)
+    assert ward.house.state(ward.direct(SURVIVOR)) == "eligible"
+    ward.send(delete.replace(b"F000070", b"F000071"))
+    assert ward.house.state(ward.direct(SURVIVOR)) == "deleted"
+
+
 def test_an_account_of_the_prior_record_opens_nothing_of_the_survivor(ward: Ward) -> None:
     """Who could open the one record has not shown that the other is his; and merges are wrong at times."""
     ward.play("a28_merge_prior", "a28_merge_survivor")
@@ -183,6 +227,13 @@ def test_another_organisation_neither_merges_nor_deletes(ward: Ward) -> None:
     record = ward.find(PRIOR)
     assert record is not None
     assert record.standing == Standing()
+
+
+def test_another_organisation_does_not_put_off_when_a_deleted_person_can_come_back(ward: Ward) -> None:
+    ward.play("a28_merge_prior", "a29_delete")
+    ward.send_as(("RX2", fixture("a29_delete").raw.replace(b"20240306", b"20250306")))
+    [anew] = ward.play("a28_after_deletion")
+    assert str(anew.outcome) == "applied"
 
 
 # ---- two daemons -----------------------------------------------------------------------------------------------------
