@@ -80,6 +80,7 @@ def _desk(house: House) -> OpsDesk:
         on_request=on_request,
         front_desk=FrontDesk(house.records, on_request, house.ids, house.invite_options, letter),
         by_hand=ByHand(house.invites.finish),
+        closing=house.accounts.closing,
         clients=Clients(house.ids, os.urandom),
         limits=house.limits,
         options=house.invite_options,

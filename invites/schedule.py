@@ -55,6 +55,11 @@ class Schedule:
             timezone=UTC,
         )
 
+    @property
+    def names(self) -> list[str]:
+        """The names of its jobs."""
+        return list(self._jobs)
+
     def start(self) -> None:
         """Start: each job runs at once, and then every so often."""
         for job in self._jobs.values():

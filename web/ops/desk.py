@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 from msgspec import Struct
 from sqlalchemy import Connection
 
+from invites.accounts.closing import Closing
 from invites.by_hand import ByHand
 from invites.front_desk import FrontDesk
 from invites.on_request import OnRequest
@@ -76,6 +77,7 @@ class OpsDesk(Struct, frozen=True):
     on_request: OnRequest
     front_desk: FrontDesk
     by_hand: ByHand
+    closing: Closing
     clients: Clients
     limits: Limits
     options: InviteOptions

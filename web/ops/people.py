@@ -39,6 +39,7 @@ SAID: Final = frozenset(
         "revoked",
         "nothing_to_revoke",
         "unlocked",
+        "closed",
         "split",
         *(decision.value for decision in Decision),
         "already_so",
@@ -66,6 +67,7 @@ class People:
             "/revoke": self._revoke,
             "/decide": self._decide,
             "/unlock": self._unlock,
+            "/close": self._close,
         }
         return [
             Route("/people", self._door.guarded(self._ask), methods=["GET"]),
@@ -176,6 +178,14 @@ class People:
         if lifted is None:
             raise HTTPException(404)
         return self._pages.go(request, f"{HOME}/{public_id}?said={'unlocked' if lifted else 'already_so'}")
+
+    async def _close(self, request: Request, account: StaffAccount) -> Response:
+        await self._pages.forms.read(request)
+        public_id = request.path_params["public_id"]
+        closed = await self._desk.run(lambda: self._person.close(account, public_id))
+        if closed is None:
+            raise HTTPException(404)
+        return self._pages.go(request, f"{HOME}/{public_id}?said={'closed' if closed else 'already_so'}")
 
     async def _decide(self, request: Request, account: StaffAccount) -> Response:
         form = await self._pages.forms.read(request)

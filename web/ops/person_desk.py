@@ -171,6 +171,15 @@ class PersonDesk:
 
         return self._desk.transact(work)
 
+    def close(self, account: StaffAccount, public_id: str) -> bool | None:
+        """Close the person's own account, so that they can register anew; gives whether there was one."""
+
+        def work(connection: Connection, now: datetime) -> bool | None:
+            record_id = self._theirs(connection, account, public_id)
+            return None if record_id is None else self._desk.closing(connection, record_id, account.actor, now)
+
+        return self._desk.transact(work)
+
     def decide(self, account: StaffAccount, public_id: str, decision: Decision, ground: Ground | None) -> Verdict:
         """Hold, release, exclude, include, opt out or in."""
 

@@ -10,14 +10,20 @@ import pypdf
 import pytest
 from sqlalchemy import insert, update
 
+from invites import content
+from invites.accounts import links
+from invites.accounts.challenge import Proven
 from invites.accounts.limits import WRONG_BY_RECORD
+from invites.accounts.registration import Wish
+from invites.outbox import PAYLOAD
 from invites.tables import access_tokens, attempts, outbox
 from patient_records.instants import to_micros
 from patient_records.tables import sender_silences, senders
+from tests.support.accounts import ADDRESS, BORN, HERE, PASSWORD
 from tests.support.people import EMAIL_ONLY, SMS_ONLY, person
 from tests.support.staff_site import StaffSite, Visitor
 
-FORMS = ["unlock", "pair", "letter", "split", "revoke", "decide"]
+FORMS = ["unlock", "close", "pair", "letter", "split", "revoke", "decide"]
 
 
 @pytest.mark.parametrize("identifier", ["9990000018", "999 000 0018", "4711", "4711^^^RX1^MR", "  4711 "])
@@ -285,3 +291,38 @@ def test_a_silent_sender_is_shown_to_its_own_organisation(site: StaffSite, anna:
     site.staff("other", "RX2")
     with site.logged_in("other") as other:
         assert "PAS|RX1" not in other.get("/staff/service").text
+
+
+def with_account(site: StaffSite, public_id: str) -> None:
+    """Let that person register, up to the mailed link, which is read where it lies sealed."""
+    house, record_id = site.house, site.record_id(public_id)
+    with house.database.begin() as connection:
+        opened = house.records.load(connection, [record_id], lock=True)[record_id]
+        now = house.database.now(connection)
+        [made] = house.invites.mint.pairs(connection, [opened], "api", now)
+        proven = house.accounts.challenge(connection, made.pair, BORN, HERE, now)
+    assert isinstance(proven, Proven)
+    wish = Wish(proven.token_id, proven.opened.key, ADDRESS, PASSWORD, "en", HERE)
+    assert house.accounts.registration.begin(wish) is True
+    [mail] = site.rows(outbox, purpose="confirm_account")
+    secret = content.decode(opened.key.open(mail.sealed_payload, PAYLOAD, mail.id)).secret
+    carried = links.read(secret)
+    assert carried is not None
+    assert house.accounts.confirmation.confirm(carried, HERE) == "now"
+
+
+def test_an_account_is_closed_at_the_desk_and_the_person_may_register_anew(
+    site: StaffSite, anna: Visitor, ada: str
+) -> None:
+    path = f"/staff/people/{ada}"
+    assert "Close the account" not in anna.get(path).text
+    with_account(site, ada)
+    assert "Close the account" in anna.get(path).text
+    assert "has an account already" in anna.post(f"{path}/pair").text
+    assert anna.post(f"{path}/close").headers["location"].endswith("said=closed")
+    assert site.standing(ada).registered_at is None
+    assert site.house.accounts.login.log_in(ADDRESS, PASSWORD, HERE) == "wrong"
+    assert "Close the account" not in anna.get(path).text
+    assert anna.post(f"{path}/close").headers["location"].endswith("said=already_so")
+    assert site.actions(ada).count("account_closed") == 1
+    assert len(re.findall(r"<dd>([2-9B-Z]{5} [2-9B-Z]{5})</dd>", anna.post(f"{path}/pair").text)) == 2
