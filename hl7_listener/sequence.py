@@ -62,10 +62,13 @@ class SequenceNumbers:
         state.last, state.gaps, state.last_gap_at = number, state.gaps + 1, at
         state.missing += jump
         self._open.append((first, number - 1))
-        if len(self._open) > MOST_RANGES:
-            oldest = self._open.pop(0)
-            state.missing -= oldest[1] - oldest[0] + 1
+        self._forget_oldest()
         return jump
+
+    def _forget_oldest(self) -> None:
+        if len(self._open) > MOST_RANGES:
+            first, last = self._open.pop(0)
+            self.state.missing -= last - first + 1
 
     def _filled(self, number: int) -> bool:
         for position, (first, last) in enumerate(self._open):
@@ -73,6 +76,7 @@ class SequenceNumbers:
                 rest = [(first, number - 1), (number + 1, last)]
                 self._open[position : position + 1] = [(a, b) for a, b in rest if a <= b]
                 self.state.missing -= 1
+                self._forget_oldest()  # what is filled in its middle makes two of one
                 return True
         return False
 

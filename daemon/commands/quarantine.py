@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
-from daemon.commands.shared_options import config_option, failures_told, operator, require_database, settings_of
+from daemon.commands.shared_options import (
+    config_option,
+    failures_told,
+    json_text,
+    operator,
+    require_database,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from hl7_listener.resubmission import Curator, Resubmitted
@@ -217,4 +223,4 @@ def _facts(entry: Waiting) -> dict[str, object]:
 
 
 def _json(document: object) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document, indent=2)

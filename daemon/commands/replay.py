@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +14,7 @@ import msgspec
 from daemon.commands.shared_options import (
     config_option,
     failures_told,
+    json_text,
     operator,
     progress_of,
     require_database,
@@ -77,7 +77,7 @@ def command(
         finally:
             house.close()
     if as_document:
-        click.echo(json.dumps({**msgspec.to_builtins(report), "differences": shown}, indent=2, ensure_ascii=False))
+        click.echo(json_text({**msgspec.to_builtins(report), "differences": shown}, indent=2))
         return
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.outcomes.items())) or "none"
     would = "would differ (dry run: nothing was changed)" if dry_run else "changed something"
@@ -145,4 +145,4 @@ def _lines(document: dict[str, object]) -> list[str]:
     fields = document["fields"]
     lines = [f"{document['id']}: {', '.join(fields) if isinstance(fields, list) else ''}"]
     sides = (side for side in ("before", "after") if document.get(side))
-    return [*lines, *(f"  {side}: {json.dumps(document[side], ensure_ascii=False)}" for side in sides)]
+    return [*lines, *(f"  {side}: {json_text(document[side])}" for side in sides)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -80,6 +81,12 @@ def operator() -> str:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return f"uid-{os.getuid()}"
+
+
+def json_text(document: object, indent: int | None = None) -> str:
+    """Write JSON that people can read and that steers no terminal: what a sender wrote may hold control characters."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return "".join([c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text])
 
 
 def on_a_terminal() -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from daemon.commands.shared_options import json_text
 
 COMMANDS = (
     "demo",
@@ -118,3 +121,13 @@ def test_a_database_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     files = list((tmp_path / "doorstep-data").glob("doorstep.db*"))
     assert files
     assert {file.stat().st_mode & 0o077 for file in files} == {0}
+
+
+def test_json_for_people_steers_no_terminal() -> None:
+    """What a sender wrote is in it; one byte (9B) begins a control sequence on some terminals."""
+    document = {"family": "Müller \x1b[2J\x9b31m\u202e\x7f\U000e0001"}
+    for indent in (None, 2):
+        text = json_text(document, indent)
+        assert "Müller" in text
+        assert all(character.isprintable() or character == "\n" for character in text)
+        assert json.loads(text) == document

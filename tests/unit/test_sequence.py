@@ -42,3 +42,13 @@ def test_gaps_without_end_are_not_remembered_without_end() -> None:
     for number in range(1, 1001, 2):
         follows.saw(str(number), 0)
     assert (follows.state.gaps, follows.state.missing) == (499, MOST_RANGES)
+
+
+def test_a_gap_that_is_filled_here_and_there_falls_into_no_more_pieces_than_are_remembered() -> None:
+    """Each message is compared with every piece, so their number is what a message costs."""
+    follows = SequenceNumbers()
+    follows.saw("1", 0)
+    follows.saw("100000", 0)
+    for number in range(2, 99_999, 2):
+        follows.saw(str(number), 0)
+    assert 0 <= follows.state.missing <= 100_000 - 2 * MOST_RANGES
