@@ -149,7 +149,8 @@ class Rejects:
     def add(self, row: Row, reason: str) -> None:
         """Keep one row. Raises OSError when it cannot be written."""
         if self._file is None:
-            descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._partial.unlink(missing_ok=True)  # what lies there already is not ours: its mode, or where it leads
+            descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             self._file = os.fdopen(descriptor, "w", encoding=self._found.charset, errors="replace", newline="")
             csv.writer(self._file).writerow([*self._found.header, REASON])
         width = len(self._found.header)

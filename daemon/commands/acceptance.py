@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daemon.commands.shared_options import on_a_terminal
+from daemon.commands.shared_options import on_a_terminal, printable
 
 if TYPE_CHECKING:
     from daemon.acceptance.case import Verdict
@@ -113,8 +113,8 @@ def _tls(ca: Path | None, certificate: Path | None, key: Path | None, *, insecur
 
 def _line(verdict: Verdict) -> str:
     sign = "ok  " if verdict.passed else "MISS" if verdict.level == "promise" else "FAIL"
-    line = f"{sign} {verdict.level:<7} {verdict.name:<18} expected {verdict.expected}; got {verdict.got}"
-    return line if verdict.passed else f"{line}\n{'':32}{verdict.reason}"
+    line = printable(f"{sign} {verdict.level:<7} {verdict.name:<18} expected {verdict.expected}; got {verdict.got}")
+    return line if verdict.passed else f"{line}\n{'':32}{printable(verdict.reason)}"
 
 
 def _sentence(verdicts: list[Verdict]) -> str:

@@ -16,6 +16,7 @@ from daemon.commands.shared_options import (
     failures_told,
     json_text,
     operator,
+    printable,
     require_database,
     settings_of,
 )
@@ -93,7 +94,7 @@ def show_entry(
         click.echo(f"  note: {note}")
     # Whatever a sender wrote must not steer the terminal.
     lines = text.replace("\r\n", "\r").replace("\n", "\r").split("\r")
-    click.echo("\n".join("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line) for line in lines))
+    click.echo("\n".join(map(printable, lines)))
 
 
 @command.command("resubmit", epilog="Example: doorstep quarantine resubmit 456207625510912033 --set PID.7=19700101")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daemon.commands.shared_options import on_a_terminal
+from daemon.commands.shared_options import on_a_terminal, printable
 
 if TYPE_CHECKING:
     from hl7_listener.client import Summary
@@ -110,11 +110,14 @@ def _messages(files: tuple[Path, ...], *, counting: bool) -> Iterator[bytes]:
 
 def _line(answer: Answer) -> str:
     again = f" (sent {answer.sendings} times)" if answer.sendings > 1 else ""
-    return f"{answer.control_id or '-'}  {answer.code or 'no answer due'}  {answer.text}{again}".rstrip()
+    return printable(f"{answer.control_id or '-'}  {answer.code or 'no answer due'}  {answer.text}{again}".rstrip())
 
 
 def _sentence(summary: Summary) -> str:
-    codes = ", ".join(f"{count} {code or 'silent'}" for code, count in sorted(summary.codes.items())) or "no answer"
+    codes = (
+        ", ".join(f"{count} {printable(code) or 'silent'}" for code, count in sorted(summary.codes.items()))
+        or "no answer"
+    )
     pace = f"{summary.sent / summary.seconds:.0f}/s" if summary.seconds else "at once"
     again = f", {summary.resent} sent again" if summary.resent else ""
     stopped = (

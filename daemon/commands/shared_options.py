@@ -83,6 +83,11 @@ def operator() -> str:
         return f"uid-{os.getuid()}"
 
 
+def printable(text: str) -> str:
+    """Make what came from outside fit for a terminal: control characters are shown and not obeyed."""
+    return text if text.isprintable() else "".join([c if c.isprintable() else f"\\x{ord(c):02x}" for c in text])
+
+
 def json_text(document: object, indent: int | None = None) -> str:
     """Write JSON that people can read and that steers no terminal: what a sender wrote may hold control characters."""
     text = json.dumps(document, indent=indent, ensure_ascii=False)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.commands import send
 from daemon.commands.shared_options import json_text
+from hl7_listener.lane import Answer
 
 COMMANDS = (
     "demo",
@@ -131,3 +133,8 @@ def test_json_for_people_steers_no_terminal() -> None:
         assert "Müller" in text
         assert all(character.isprintable() or character == "\n" for character in text)
         assert json.loads(text) == document
+
+
+def test_an_answer_of_another_system_steers_no_terminal() -> None:
+    answer = Answer(0, "AA\x9b2J", "ID\x1b]0;x\x07", "thanks\x1b[2J", b"", 0.0, 1)
+    assert send._line(answer) == "ID\\x1b]0;x\\x07  AA\\x9b2J  thanks\\x1b[2J"

@@ -91,3 +91,17 @@ def test_a_run_without_rejects_takes_the_last_ones_away(tmp_path: Path) -> None:
     old.write_text("of yesterday")
     assert Rejects(path, survey(path)).finish() is None
     assert not old.exists()
+
+
+def test_rejected_rows_are_not_written_where_somebody_else_prepared_a_file(tmp_path: Path) -> None:
+    """A file that lies there already may be readable by others, or lead elsewhere."""
+    path = written(tmp_path, HEADER + "Una,Archer,1970-01-31,9990000018\r\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("theirs")
+    (tmp_path / "people.csv.rejected.csv.part").symlink_to(elsewhere)
+    found = survey(path)
+    rejects = Rejects(path, found)
+    rejects.add(next(rows_of(path, found)), "no reason")
+    kept = rejects.finish()
+    assert kept is not None
+    assert (elsewhere.read_text(), kept.is_symlink(), stat.S_IMODE(kept.stat().st_mode)) == ("theirs", False, 0o600)
