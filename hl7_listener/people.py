@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import TypeAlias
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -21,6 +22,9 @@ from patient_records.ports import RecordChange, RecordChanges
 from patient_records.repository import OpenRecord, Records
 from patient_records.sealing import SealingKey
 from patient_records.unit_of_work import POSTGRESQL
+
+Past: TypeAlias = tuple[bytes | None, int | None, OpenRecord | None]
+"""What a change took the place of: whom an identifier found (None: nobody), or a person as it was (None: not made)."""
 
 
 class People:
@@ -33,6 +37,7 @@ class People:
         self._found: dict[bytes, int] = {}
         self._original: dict[int, OpenRecord | None] = {}
         self._open: dict[int, OpenRecord] = {}
+        self._past: list[Past] | None = None  # None: nobody wants to come back to anything
 
     def look_up(self, blinds: Collection[bytes]) -> None:
         """Find and open all people whom these identifiers find, and those whom they were merged into."""
@@ -103,6 +108,8 @@ class People:
     def make(self, organisation: str, demographics: Demographics) -> int:
         """Make a new person; gives the record's id."""
         opened = self._records.make(organisation, demographics, self._now)
+        if self._past is not None:
+            self._past.append((None, opened.record.id, None))
         self._original[opened.record.id] = None
         self._open[opened.record.id] = opened
         return opened.record.id
@@ -110,27 +117,46 @@ class People:
     def put(self, record_id: int, demographics: Demographics, standing: Standing | None = None) -> None:
         """Change a person."""
         opened = self._open[record_id]
+        if self._past is not None:
+            self._past.append((None, record_id, opened))
         self._open[record_id] = opened.changed(demographics, standing or opened.record.standing)
 
     def take(self, blinds: Iterable[bytes]) -> None:
         """Take identifiers from the deleted people who have them: from now on they find nobody, until somebody does."""
         for blind in blinds:
             holder = self._found.pop(blind)
+            if self._past is not None:
+                self._past.append((blind, holder, None))
             person = self._open[holder].record.demographics
             kept = [tuple(i for i in some if self.blind(i) != blind) for some in (person.identifiers, person.aliases)]
             self.put(holder, replace(person, identifiers=kept[0], aliases=kept[1]))
 
     def finds(self, blinds: Iterable[bytes], record_id: int) -> None:
         """Let these identifiers find that person from now on, for the messages that follow."""
-        self._found.update(dict.fromkeys(blinds, record_id))
+        for blind in blinds:
+            if self._past is not None:
+                self._past.append((blind, self._found.get(blind), None))
+            self._found[blind] = record_id
 
-    def mark(self) -> Mark:
-        """Remember how everybody is now, to come back to it."""
-        return Mark(dict(self._found), dict(self._original), dict(self._open))
+    def mark(self) -> int:
+        """Remember how everybody is now, to come back to it. It costs what is changed since, however many there are."""
+        if self._past is None:
+            self._past = []
+        return len(self._past)
 
-    def back(self, mark: Mark) -> None:
+    def back(self, mark: int) -> None:
         """Come back to what was remembered: nothing since then has happened."""
-        self._found, self._original, self._open = mark.found, mark.original, mark.open
+        past = self._past
+        while past is not None and len(past) > mark:
+            blind, record_id, opened = past.pop()
+            if blind is not None and record_id is not None:
+                self._found[blind] = record_id
+            elif blind is not None:
+                self._found.pop(blind, None)
+            elif record_id is not None and opened is not None:
+                self._open[record_id] = opened
+            elif record_id is not None:
+                del self._open[record_id], self._original[record_id]
 
     def save(self, changes: RecordChanges) -> None:
         """Store everybody who differs, and tell who wants to hear of it."""
@@ -146,19 +172,6 @@ class People:
                 for (before, _), after in zip(touched, saved, strict=True)
             ]
             changes.records_changed(self._connection, told, self._now)
-
-
-class Mark:
-    """How everybody was at some point of a batch."""
-
-    __slots__ = ("found", "open", "original")
-
-    def __init__(
-        self, found: dict[bytes, int], original: dict[int, OpenRecord | None], opened: dict[int, OpenRecord]
-    ) -> None:
-        self.found = found
-        self.original = original
-        self.open = opened
 
 
 def _differs(before: OpenRecord | None, after: OpenRecord) -> bool:
