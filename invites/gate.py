@@ -166,8 +166,7 @@ class Gate:
         what = "wrong dates of birth" if place[1] == CHALLENGES else "refused or failed"
         reason = f"{bad} of {good + bad} {what} today, more than {percent} %"
         pause = Pause(organisation, channel, everything=False, origin=THRESHOLD, reason=reason, since=now)
-        pauses.put(connection, pause)
-        return [pause]
+        return [pause] if pauses.put_if_none(connection, pause) else []
 
     def _closed(self, organisation: str, channel: str, now: datetime) -> str | None:
         return self._rhythm.hours.closed(channel, now.astimezone(self._options.zone_of(organisation)))

@@ -15,12 +15,12 @@ from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from invites.tables import pauses
-from patient_records.bulk import BulkInsert
 from patient_records.errors import RecordsError
 from patient_records.instants import from_micros, to_micros
-from patient_records.unit_of_work import Database
+from patient_records.unit_of_work import POSTGRESQL, Database
 
 OPERATOR: Final = "operator"
 THRESHOLD: Final = "threshold"
@@ -28,12 +28,7 @@ THRESHOLD: Final = "threshold"
 FRESH: Final = 0.5
 """Seconds for which a look at the pauses is believed: the brake takes hold within twice that."""
 
-_PUT: Final = BulkInsert(
-    pauses,
-    ("organisation", "channel", "everything", "origin", "reason", "since"),
-    key=("organisation", "channel"),
-    update=("everything", "origin", "reason", "since"),
-)
+_KEY: Final = ("organisation", "channel")
 
 
 class Pause(Struct, frozen=True):
@@ -63,10 +58,34 @@ def in_force(connection: Connection) -> list[Pause]:
 
 
 def put(connection: Connection, pause: Pause) -> None:
-    """Pause; what was paused for that organisation and channel before is replaced."""
-    everything = int(pause.everything)
-    row = (pause.organisation, pause.channel, everything, pause.origin, pause.reason, to_micros(pause.since))
-    _PUT.run(connection, [row])
+    """Pause; what was paused for that organisation and channel before is replaced, but a kill switch stays one."""
+    connection.execute(_add(connection, pause).on_conflict_do_update(index_elements=_KEY, set_=_replaced(pause)))
+
+
+def put_if_none(connection: Connection, pause: Pause) -> bool:
+    """Pause unless somebody did, a moment ago perhaps: theirs may stop more, and stays; gives whether it was put."""
+    added = connection.execute(_add(connection, pause).on_conflict_do_nothing(index_elements=_KEY))
+    return added.rowcount > 0
+
+
+def _add(connection: Connection, pause: Pause) -> postgresql.Insert | sqlite.Insert:
+    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
+    return insert(pauses).values(organisation=pause.organisation, channel=pause.channel, **_values(pause))
+
+
+def _values(pause: Pause) -> dict[str, object]:
+    return {
+        "everything": int(pause.everything),
+        "origin": pause.origin,
+        "reason": pause.reason,
+        "since": to_micros(pause.since),
+    }
+
+
+def _replaced(pause: Pause) -> dict[str, object]:
+    """The new values, ``everything`` only ever more: the one way to less is to resume."""
+    values = _values(pause)
+    return values if pause.everything else {name: value for name, value in values.items() if name != "everything"}
 
 
 def lift(connection: Connection, organisation: str, channel: str) -> bool:

@@ -297,6 +297,23 @@ def test_wrong_dates_of_birth_pause_the_organisation(make: Make) -> None:
     assert (found.channel, "wrong dates of birth" in found.reason) == ("", True)
 
 
+def test_a_kill_switch_is_weakened_by_no_other_pause(make: Make) -> None:
+    house = make(CAREFUL)
+    by_hand = pauses.Pause(ORGANISATION, "", everything=True, origin=pauses.OPERATOR, reason="stop", since=WEDNESDAY)
+    by_itself = pauses.Pause(ORGANISATION, "", everything=False, origin=pauses.THRESHOLD, reason="bad", since=WEDNESDAY)
+    with house.database.begin() as connection:
+        pauses.put(connection, by_hand)
+        assert pauses.put_if_none(connection, by_itself) is False  # it may have looked before the other was there
+        assert pauses.in_force(connection) == [by_hand]
+        pauses.put(connection, msgspec.structs.replace(by_hand, everything=False, reason="a colleague's"))
+        [found] = pauses.in_force(connection)
+        assert (found.everything, found.reason) == (True, "a colleague's")
+        assert pauses.lift(connection, ORGANISATION, "")
+        assert pauses.put_if_none(connection, by_itself) is True
+        pauses.put(connection, by_hand)
+        assert pauses.in_force(connection) == [by_hand]
+
+
 def test_two_daemons_let_no_more_go_than_one_canary(make: Make) -> None:
     rhythm = Rhythm(canary=10)
     one, other = make(rhythm), make(rhythm)
