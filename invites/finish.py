@@ -133,7 +133,7 @@ class Finish:
         """Give the day's places back of what certainly was not sent, and count results for the automatic pause."""
         if self._gate is None:
             return
-        unsent = [step for step in moved if isinstance(step.answer.outcome, NotSent | Refused | NotBegun)]
+        unsent = [step for step in moved if _gives_back(step.answer)]
         self._gate.give_back(connection, [(step.answer.entry, step.answer.number) for step in unsent])
         judged = [step for step in moved if isinstance(step.answer.outcome, Accepted | Refused)]
         invitations = [step for step in judged if step.answer.entry.invitation_id is not None]
@@ -190,6 +190,13 @@ def _is_news(step: _Step, latest: int) -> bool:
 def _nothing_learned(step: _Step, state: EntryState) -> bool:
     """Whether it was unknown, and is."""
     return state is EntryState.UNKNOWN and step.event is EntryEvent.LOSE
+
+
+def _gives_back(answer: Answer) -> bool:
+    """Whether its place of the day's cap is free again: a repeat of what may have been sent had taken none."""
+    if isinstance(answer.outcome, NotBegun):
+        return answer.entry.state is not EntryState.UNKNOWN
+    return isinstance(answer.outcome, NotSent | Refused)
 
 
 def _undelivered(moved: Sequence[tuple[_Step, EntryState]]) -> list[Undelivered]:

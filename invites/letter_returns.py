@@ -14,7 +14,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from msgspec import Struct
@@ -104,7 +104,7 @@ def _receipt(row: list[str], places: dict[str, int], provider: str, zone: tzinfo
     if meaning is None:
         return "has a state other than accepted, rejected, posted, returned undelivered"
     at = _instant(day, zone)
-    if at is None or at > now + _AHEAD or at.astimezone(UTC).date() < _EARLIEST:
+    if at is None or at > now + _AHEAD or at.date() < _EARLIEST:
         return "has no date that can be: write 2026-11-26"
     return Receipt(
         provider, meaning.state, at, reference=reference.lower(), permanent=meaning.permanent, code=meaning.code

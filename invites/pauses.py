@@ -64,8 +64,8 @@ def put(connection: Connection, pause: Pause) -> None:
 
 def put_if_none(connection: Connection, pause: Pause) -> bool:
     """Pause unless somebody did, a moment ago perhaps: theirs may stop more, and stays; gives whether it was put."""
-    added = connection.execute(_add(connection, pause).on_conflict_do_nothing(index_elements=_KEY))
-    return added.rowcount > 0
+    connection.execute(_add(connection, pause).on_conflict_do_nothing(index_elements=_KEY))
+    return pause in in_force(connection)
 
 
 def _add(connection: Connection, pause: Pause) -> postgresql.Insert | sqlite.Insert:

@@ -60,7 +60,7 @@ class ReceiptRow(Struct, frozen=True):
 def find_entries(connection: Connection, said: Sequence[Receipt]) -> dict[int, OutboxEntry]:
     """The entries that these receipts are about, by the receipt's position; those of unknown references are left out.
 
-    Ours is believed as it is; a provider's own is one of that provider's entries only.
+    A provider speaks of what it was given: neither our reference nor its own is one of another provider's entries.
     """
     ours = {receipt.reference for receipt in said if receipt.reference}
     theirs = {receipt.provider_reference for receipt in said if not receipt.reference}
@@ -74,7 +74,7 @@ def find_entries(connection: Connection, said: Sequence[Receipt]) -> dict[int, O
     for at, receipt in enumerate(said):
         id_ = ids.get((receipt.provider, receipt.provider_reference))
         entry = by_ours.get(receipt.reference) if receipt.reference else by_id.get(id_ or 0)
-        if entry is not None:
+        if entry is not None and entry.provider == receipt.provider:
             found[at] = entry
     return found
 

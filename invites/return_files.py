@@ -9,7 +9,6 @@ are read, none that is hidden, and no file that changed in the last seconds: it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Final
@@ -64,14 +63,21 @@ class ReturnFiles:
     def run(self, stopping: Callable[[], bool] = lambda: False) -> ReturnsReport:
         """Read every file that is there; ends early, between files, when stopping.
 
-        Raises StorageUnavailable or StorageConflict, and OSError: the file stays and is read at the next look.
+        Raises StorageUnavailable or StorageConflict, and OSError: the file stays and is read at the next look. One that
+        cannot be read or moved holds up no other: the others are read before that is raised.
         """
-        report = ReturnsReport()
+        report, fault = ReturnsReport(), None
         for path in self._waiting():
             if stopping():
                 break
-            with suppress(FileNotFoundError):  # another daemon was quicker
+            try:
                 self._read(path, report)
+            except FileNotFoundError:
+                continue  # another daemon was quicker
+            except OSError as error:
+                fault = error
+        if fault is not None:
+            raise fault
         return report
 
     def _waiting(self) -> list[Path]:

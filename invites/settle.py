@@ -11,9 +11,9 @@
   speaks of all attempts, where the answer to a repeat speaks of one.
 * *Neither*: the entry is never sent again. It keeps its state, is due never, and is listed for a person.
 
-The same goes for what was tried for as long as ``give_up_after``, for an entry of a provider that is no longer the
-lane's (only the one that may have it can settle it), and for one whose kept request does not open. That is found out
-before anything is marked, so that one broken entry holds up no other.
+The same goes for what was first tried longer ago than ``give_up_after`` and one more wait, for an entry of a provider
+that is no longer the lane's (only the one that may have it can settle it), and for one whose kept request does not
+open. That is found out before anything is marked, so that one broken entry holds up no other.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Final
 from msgspec import MsgspecError, Struct
 
 from invites import outbox
+from invites.agenda import NOBODY
 from invites.answers_kept import AnswersKept
 from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlement, Unknown
 from invites.eligibility import Reason
@@ -84,7 +85,8 @@ class Settle:
     def __call__(self, may_begin: Callable[[], bool]) -> int:
         """Settle a batch of what is due; gives how many entries were looked at. Raises StorageUnavailable."""
         entries = self._claim()
-        mine = [entry for entry in entries if entry.provider == self._lane.provider.name]
+        fresh = self._remembered(entries)
+        mine = [e for e in entries if e.provider == self._lane.provider.name and e.id in fresh]
         settlement = self._lane.provider.settlement
         if settlement is Settlement.SEARCHABLE:
             self._search(mine, may_begin)
@@ -95,12 +97,30 @@ class Settle:
         self._answers.catch_up()
         return len(entries)
 
+    def _remembered(self, entries: list[OutboxEntry]) -> set[int]:
+        """Which of these were first tried so lately that a provider still knows of them.
+
+        Settling may have stood still for days, by a pause or a daemon that was off. By then a supplier has forgotten
+        the key by which it knew a repeat, and a search finds nothing of what was delivered: neither is to be believed.
+        """
+        if not entries:
+            return set()
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            tries = outbox.tries(connection, [entry.id for entry in entries])
+        longest = self._options.retry.give_up_after + self._options.retry.longest_wait
+        return {entry_id for entry_id, tried in tries.items() if now - tried.since <= longest}
+
     def _claim(self) -> list[OutboxEntry]:
-        """Take a batch; a look without a writer finds out first whether there is one."""
+        """Take a batch; a look without a writer finds out first whether there is one.
+
+        Hours and pauses bar repeats alone: a question sends nothing, and an answer is to be had for some days only.
+        """
         channel = self._lane.channel.kind
         with self._database.read() as connection:
             now = self._database.now(connection)
-            barred = self._gate.barred(connection, channel, now)
+            repeats = self._lane.provider.settlement is Settlement.DEDUPLICATES
+            barred = self._gate.barred(connection, channel, now) if repeats else NOBODY
             due = outbox.anything_to_settle(connection, channel, now, barred)
             if not due or self._throttle.wait(connection, now):
                 return []

@@ -121,7 +121,23 @@ class Gateway(Section):
     """Answers that mean that the supplier has the message."""
     refused: Rules = ()
     """Answers that mean that this number cannot be written to."""
-    not_sent: Rules = ("3xx", "400", "401", "402", "403", "404", "405", "406", "410", "413", "415", "422", "429")
+    not_sent: Rules = (
+        "301",
+        "307",
+        "308",
+        "400",
+        "401",
+        "402",
+        "403",
+        "404",
+        "405",
+        "406",
+        "410",
+        "413",
+        "415",
+        "422",
+        "429",
+    )
     """Answers that mean certainly not sent, to be tried again; what no rule knows is unknown."""
     reference_at: str = "id"
     """Where the supplier's own reference stands in its answer: a JSON path, header:NAME or body~PATTERN."""

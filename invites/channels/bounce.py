@@ -39,9 +39,20 @@ _ID: Final = re.compile(r"<([A-Za-z0-9-]{1,64})@[^<>\s]+>")
 
 
 def receipt_of(mail: bytes, now: datetime) -> Receipt | None:
-    """Read a bounce; None for what is none, or names no mail that could be ours. Never raises."""
+    """Read a bounce; None for what is none, or names no mail that could be ours. Never raises.
+
+    Anybody may write to the bounce address. So a mail that the standard library's parser falls over (parts nested
+    without end, numbers without end) is one that cannot be read, and holds up no other.
+    """
     if len(mail) > MOST_BYTES:
         return None
+    try:
+        return _read(mail, now)
+    except Exception:  # noqa: BLE001 (whatever one mail does, the others are read)
+        return None
+
+
+def _read(mail: bytes, now: datetime) -> Receipt | None:
     message = message_from_bytes(mail)
     status = next(_parts(message, "message/delivery-status"), None)
     if message.get_content_type() != "multipart/report" or status is None:
@@ -92,6 +103,6 @@ def _at(message: Message, now: datetime) -> datetime:
     """When it happened: the bounce's own date, but not later than now."""
     try:
         at = parsedate_to_datetime(_header(message, "Date"))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return now
     return min(at if at.tzinfo is not None else at.replace(tzinfo=UTC), now)

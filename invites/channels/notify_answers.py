@@ -5,7 +5,8 @@ those: whether a ValidationError is about the recipient or about our request. Th
 the field, which is part of their schema, so that word alone is read.
 
 What only the hospital can mend (key, template, trial mode, clock) is *not sent*, never the patient's *refused*. A 500
-is said to be unprocessed, but a search is cheap and certain, so everything from 500 up is *unknown*.
+is said to be unprocessed, but a search is cheap and certain, so everything from 500 up is *unknown*; and so is a
+redirect, which Notify never gives: a 303 may follow upon a message that was taken (RFC 9110, 15.4.4).
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def outcome_of(status: int, body: Any, now: datetime, retry_after: int | None = 
         return Accepted(name) if isinstance(name, str) and name else Unknown("notify_answer_unreadable")
     kind, message = _error(body)
     code = f"notify_{status}" + (f"_{_snake(kind)}" if kind else "")
-    if status >= 500:  # noqa: PLR2004
+    if status >= 500 or status < 400:  # noqa: PLR2004
         return Unknown(code)
     if status == 429:  # noqa: PLR2004
         wait = timedelta(seconds=retry_after) if retry_after else RATE_WINDOW

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from invites import canary, gate, pauses
-from invites.channels.channel import SMS, NotSent, Refused, Settlement, Unknown
+from invites.channels.channel import SMS, Accepted, NotSent, Refused, Settlement, Unknown
 from invites.dispatch import Dispatch
 from invites.options import InviteOptions
 from invites.pauses import OPERATOR, THRESHOLD, Pause
@@ -295,6 +295,31 @@ def test_wrong_dates_of_birth_pause_the_organisation(make: Make) -> None:
     with house.database.read() as connection:
         [found] = pauses.in_force(connection)
     assert (found.channel, "wrong dates of birth" in found.reason) == ("", True)
+
+
+def test_a_repeat_that_was_not_begun_gives_back_no_place_that_it_never_took(make: Make) -> None:
+    house = make(Rhythm(daily_cap=3))
+    queued(house, 2)
+    provider = ScriptedProvider(Settlement.DEDUPLICATES)
+    provider.script = [TimeoutError("lost"), TimeoutError("lost")]
+    house.lane(provider).run()
+    house.later(timedelta(minutes=10))
+    seconds = itertools.chain([0.0], itertools.repeat(1000.0))  # half of the lease is over before a repeat begins
+    house.lane(provider, elapsed=lambda: next(seconds)).run()
+    assert [row["outcome"] for row in house.rows("attempts")].count("not_begun") == 2
+    assert {row["channel"]: row["started"] for row in house.rows("tallies")} == {"": 2, SMS: 2}
+
+
+def test_a_search_waits_for_no_hours_and_no_pause(make: Make) -> None:
+    house = make(WORKDAYS)
+    queued(house)
+    provider = ScriptedProvider(Settlement.SEARCHABLE)
+    provider.script, provider.found = [TimeoutError("lost")], Accepted("theirs")
+    lane = house.lane(provider)
+    lane.run()
+    at(house, "2027-03-03T21:00")
+    lane.run()
+    assert entry(house)["state"] == "accepted"
 
 
 def test_a_kill_switch_is_weakened_by_no_other_pause(make: Make) -> None:

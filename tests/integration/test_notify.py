@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daemon.fake_providers.script import Act, Part, Script
+from daemon.settings.providers import Gateway
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Request, Unknown
+from invites.channels.gateway_rules import read_rule
+from invites.channels.http_exchange import Reply
 from invites.channels.notify_answers import outcome_of, receipt_of
 from invites.receipt import Receipt, ReceiptState
 from tests.support.fake_street import FakeStreet
@@ -140,3 +143,10 @@ def test_a_status_is_a_receipt(status: str, kind: str, expected: tuple[ReceiptSt
 @pytest.mark.parametrize("said", [None, [], "x", {"status": 3}, {"status": []}, {"status": "delivered"}])
 def test_what_cannot_be_read_is_no_receipt(said: object) -> None:
     assert receipt_of(said, NOW) is None
+
+
+@pytest.mark.parametrize("status", [302, 303])
+def test_a_redirect_may_follow_upon_a_message_that_was_taken(status: int) -> None:
+    assert outcome_of(status, None, datetime.now(UTC)) == Unknown(f"notify_{status}")
+    taken = [rule for text in Gateway().not_sent if (rule := read_rule(text)).fits(Reply(status, {}, b""))]
+    assert taken == []

@@ -293,3 +293,11 @@ def test_email_only_people_bounce_to_nothing(house: House) -> None:
     assert (report.bad_contacts, report.next_invitations) == (1, 0)
     assert house.state(record_id) == "undeliverable"
     assert SMS not in {row["channel"] for row in house.rows("outbox")}
+
+
+def test_a_provider_speaks_of_its_own_messages_alone(house: House) -> None:
+    row = sent(house)
+    forged = Receipt("another", ReceiptState.FAILED, AT, reference=str(row["reference"]), permanent=True, code="code")
+    report = house.receipts.take([forged])
+    assert (report.unmatched, report.bad_contacts) == (1, 0)
+    assert house.rows("receipts") == []

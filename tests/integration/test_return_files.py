@@ -94,3 +94,31 @@ def test_what_may_still_be_written_is_left_alone(house: House, tmp_path: Path) -
     assert files.run() == ReturnsReport()
     os.utime(tmp_path / "new.csv", (0, 0))
     assert files.run().files == 1
+
+
+def test_a_line_with_an_impossible_instant_costs_no_other_anything(house: House, tmp_path: Path) -> None:
+    reference = entry(house)["reference"]
+    (tmp_path / "day.csv").write_text(
+        lines(f"{reference},posted,0001-01-01T00:00:00+14:00", f"{reference},posted,2026-11-01")
+    )
+    assert reader(house, tmp_path).run() == ReturnsReport(files=1, receipts=1, faults=1)
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = entry(house)["reference"]
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(lines(f"{reference},posted,2026-11-01"))
+    read = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.name == "a.csv":
+            raise PermissionError(13, "not yours")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(PermissionError):
+        reader(house, tmp_path).run()
+    assert (tmp_path / "a.csv").exists()
+    assert (tmp_path / "done" / "b.csv").exists()

@@ -215,3 +215,20 @@ def overtaken(house: House, provider: ScriptedProvider) -> None:
     house.sweep.run()
     house.later(timedelta(hours=1))
     house.lane(provider).run()
+
+
+@pytest.mark.parametrize("settlement", [Settlement.DEDUPLICATES, Settlement.SEARCHABLE])
+def test_what_a_provider_may_have_forgotten_by_now_is_left_to_a_person(house: House, settlement: Settlement) -> None:
+    [record_id] = queued(house)
+    provider = ScriptedProvider(settlement)
+    provider.script = [LOST]
+    provider.found = NotSent("not_found")
+    lane = house.lane(provider)
+    lane.run()
+    house.later(timedelta(days=4))  # paused, or off: nothing was settled meanwhile
+    lane.run()
+    [row] = house.rows("outbox")
+    assert (row["state"], row["due_at"]) == ("unknown", None)
+    assert (len(provider.sent), provider.searched) == (1, [])
+    assert house.rows("access_tokens")[0]["wrapped_key"] is not None
+    assert house.state(record_id) == "invited"

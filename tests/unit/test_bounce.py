@@ -101,3 +101,17 @@ def test_no_bytes_bring_it_down(junk: bytes, place: int) -> None:
     whole = dsn()
     receipt_of(whole[:place] + junk + whole[place + len(junk) :], NOW)
     receipt_of(junk, NOW)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (at, at) for at in range(2000)),
+        dsn(envelope="ab" * 16).replace(b"Wed, 04 Mar 2026", b"Wed, 99999999999999999999 Mar 2026"),
+        dsn(envelope="ab" * 16).replace(b"+0000", b"+99999999999999999999"),
+    ],
+    ids=["nested", "day", "zone"],
+)
+def test_a_hostile_mail_is_read_without_a_fault(hostile: bytes) -> None:
+    said = receipt_of(hostile, NOW)
+    assert said is None or said.at == NOW
