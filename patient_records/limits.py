@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import Connection, case, delete, or_, select
+from sqlalchemy import Connection, case, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patient_records.blind_index import BlindIndex
@@ -90,6 +90,12 @@ class Limits:
         if row is None or row.ends_at <= to_micros(now) or row.taken + count <= limit.most:
             return None
         return Exceeded(from_micros(row.ends_at) - now)
+
+    def give_back(self, connection: Connection, limit: Limit, subject: str, now: datetime) -> None:
+        """Take one back that was counted before anybody knew that it need not be."""
+        blind = self._index.subject(limit.name, subject)
+        mine = (_W.rule == limit.name, _W.blind == blind, _W.ends_at > to_micros(now), _W.taken > 0)
+        connection.execute(update(rate_windows).where(*mine).values(taken=_W.taken - 1))
 
     def forget(self, connection: Connection, limit: Limit, subject: str) -> None:
         """Begin anew with that subject, such as after a right answer."""

@@ -15,14 +15,21 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_SECONDS = 10.0
 """For the head of a request: line and headers, 32 KiB at most."""
 
+BODY_SECONDS = 60.0
+"""For a body, read or not: those who read one are less patient (:mod:`web.body`, :mod:`web.pages.guard`)."""
 _KEEP_ALIVE_SECONDS = 15
 _MOST_REQUESTS_AT_A_TIME = 512
 
 
 class _Prompt(H11Protocol):
-    """Closes a connection on which the head of a request does not come in time: uvicorn itself waits for ever."""
+    """Closes a connection on which a head or a body does not come in time: uvicorn itself waits for ever.
+
+    A body that nobody reads counts, too: answered already, its connection would stay open for as long as a byte comes
+    now and then, and take one of those that may be open at a time.
+    """
 
     _due: asyncio.TimerHandle | None = None
+    _awaited: type | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait."""
@@ -40,10 +47,13 @@ class _Prompt(H11Protocol):
         self._wait_no_longer()
 
     def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
+        state = self.conn.their_state
+        if state is not self._awaited:
             self._wait_no_longer()
-        elif self._due is None:
-            self._due = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            self._awaited = state
+        seconds = {h11.IDLE: HEAD_SECONDS, h11.SEND_BODY: BODY_SECONDS}.get(state)
+        if self._due is None and seconds is not None:
+            self._due = self.loop.call_later(seconds, self.transport.close)
 
     def _wait_no_longer(self) -> None:
         if self._due is not None:

@@ -85,7 +85,7 @@ def section_at(path: Sequence[str | int]) -> type[Section] | None:
 def nearest_key(path: Sequence[str | int]) -> str:
     """Name the right key that an unknown one was probably meant to be; empty when nothing is near.
 
-    First among its neighbours, then the same name in another section, then anything spelled alike.
+    First among its neighbours, then the same name in other sections (all that have it), then anything spelled alike.
     """
     *parents, last = path
     section = section_at(parents)
@@ -96,7 +96,9 @@ def nearest_key(path: Sequence[str | int]) -> str:
         dict.fromkeys(".".join(key.path[:end]) for key in key_names() for end in (None, -1) if key.path[:end])
     )
     elsewhere = [dotted for dotted in everywhere if dotted.rpartition(".")[2] == last]
-    near = elsewhere or difflib.get_close_matches(".".join(str(part) for part in path), everywhere, n=1)
+    if elsewhere:
+        return " or ".join(elsewhere)
+    near = difflib.get_close_matches(".".join(str(part) for part in path), everywhere, n=1)
     return near[0] if near else ""
 
 

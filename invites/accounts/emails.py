@@ -20,7 +20,12 @@ class Emails:
 
     def blind(self, email: str) -> bytes:
         """Give the keyed hash that finds the account of an address, however its letters are cased."""
-        return self._index.subject("account", unicodedata.normalize("NFKC", email).casefold())
+        return self._index.subject("account", plain(email))
+
+
+def plain(email: str) -> str:
+    """Give the one form of all spellings that name one account: limits count under it, or each spelling had its own."""
+    return unicodedata.normalize("NFKC", email).casefold()
 
 
 def mailable(typed: str) -> str | None:

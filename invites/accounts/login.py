@@ -1,7 +1,8 @@
 """Logging in: the password opens the record key, and that opens the record (SPEC 8).
 
 An address that nobody has and a password that is another's cost the same and are told the same. The limits are by the
-address that was typed, known or not, and by where it comes from.
+address that was typed, known or not, and by where it comes from. A try is counted before the password is looked at, and
+taken back when it was right, so that a hundred tries at once are not a hundred guesses.
 
 An account of a record that was merged away opens nothing: who could open one record has not shown that the other is
 theirs, and merges are wrong at times (:mod:`patient_records.merge`). Its address is free for a new account of the
@@ -10,6 +11,7 @@ survivor, begun with a pair like any other; should the merge be turned round, th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,14 +19,14 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from invites.accounts import repository
-from invites.accounts.emails import Emails
+from invites.accounts.emails import Emails, plain
 from invites.accounts.key_wrap import KeyWrap, Unwrapped
 from invites.accounts.limits import LOGINS_BY_ADDRESS, LOGINS_BY_BOTH, LOGINS_BY_EMAIL
 from invites.accounts.repository import Account
 from patient_records.audit import Actor, AuditEntry, AuditTrail
 from patient_records.audit_actions import Action, ActorKind
 from patient_records.errors import SealBroken
-from patient_records.limits import Exceeded, Limits
+from patient_records.limits import Exceeded, Limit, Limits
 from patient_records.model import Masked
 from patient_records.repository import OpenRecord, Records, StoredRecord
 from patient_records.sealing import SealingKey
@@ -67,29 +69,47 @@ class Login:
 
     def log_in(self, email: str, password: str, network_address: str) -> LoggedIn | NoLogin | Exceeded:
         """Open an account. Raises StorageUnavailable or StorageConflict."""
-        whole, pair = email.casefold(), f"{email.casefold()} {network_address}"
-        with self._database.read() as connection:
-            now = self._database.now(connection)
-            exceeded = self._limits.exceeded(connection, LOGINS_BY_ADDRESS, network_address, now)
-            exceeded = exceeded or self._limits.exceeded(connection, LOGINS_BY_EMAIL, whole, now)
-            exceeded = exceeded or self._limits.exceeded(connection, LOGINS_BY_BOTH, pair, now)
-            account = repository.active_by_email(connection, self._emails.blind(email))
+        whole = plain(email)
+        pair = f"{whole} {network_address}"
+        windows = ((LOGINS_BY_ADDRESS, network_address), (LOGINS_BY_EMAIL, whole), (LOGINS_BY_BOTH, pair))
+        exceeded = self._too_many(windows)
         if exceeded is not None:
             return exceeded
+        with self._database.read() as connection:
+            account = repository.active_by_email(connection, self._emails.blind(email))
         wrapped = account.wrapped if account is not None else None
         opened = self._key_wrap.open(wrapped, password)
         with self._database.begin() as connection:
             now = self._database.now(connection)
             if account is None or wrapped is None or opened is None:
-                self._limits.take(connection, LOGINS_BY_ADDRESS, network_address, now)
-                self._limits.take(connection, LOGINS_BY_EMAIL, whole, now)
-                self._limits.take(connection, LOGINS_BY_BOTH, pair, now)
                 return NoLogin.WRONG
+            self._limits.give_back(connection, LOGINS_BY_ADDRESS, network_address, now)
+            self._limits.give_back(connection, LOGINS_BY_EMAIL, whole, now)
             self._limits.forget(connection, LOGINS_BY_BOTH, pair)
             entered = self._enter(connection, account, opened, now)
         if isinstance(entered, LoggedIn) and self._key_wrap.outdated(wrapped):
-            self._renew(entered, password)
+            return self._renew(entered, password)
         return entered
+
+    def still(self, connection: Connection, account: Account) -> bool:
+        """Whether an account is as it was read, and lock it: a password that was set meanwhile ends what began before.
+
+        Whoever begins a session asks in the transaction in which it begins; a reset that comes later then ends it.
+        """
+        now = repository.account_by_id(connection, account.id, lock=True)
+        return now is not None and now.state == "active" and now.wrapped_key == account.wrapped_key
+
+    def _too_many(self, windows: Sequence[tuple[Limit, str]]) -> Exceeded | None:
+        """Count a try, or say that there were too many; a flood of those costs no commits."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            said = [self._limits.exceeded(connection, limit, whose, now) for limit, whose in windows]
+        if any(said):
+            return next(filter(None, said))
+        with self._database.begin() as connection:
+            now = self._database.now(connection)
+            said = [self._limits.take(connection, limit, whose, now) for limit, whose in windows]
+        return next(filter(None, said), None)
 
     def look(self, account_id: int, record_key: SealingKey) -> OpenRecord | None:
         """Open the record of somebody who is logged in, as it is now; None when the account or the person ended."""
@@ -102,6 +122,8 @@ class Login:
 
     def _enter(self, connection: Connection, account: Account, opened: Unwrapped, now: datetime) -> LoggedIn | NoLogin:
         """Let somebody in whose password is right, if their record shows itself; note it either way."""
+        if not self.still(connection, account):
+            return NoLogin.WRONG
         stored = self._records.row(connection, account.record_id)
         if self._shown(stored, opened.record_key) is None:
             self._tell(connection, Action.PATIENT_LOGIN_FAILED, account, now)
@@ -109,15 +131,16 @@ class Login:
         self._tell(connection, Action.PATIENT_LOGGED_IN, account, now)
         return LoggedIn(account, opened.record_key)
 
-    def _renew(self, entered: LoggedIn, password: str) -> None:
+    def _renew(self, entered: LoggedIn, password: str) -> LoggedIn:
         """Wrap the record key anew, under today's parameters."""
         account = entered.account
         wrapped = self._key_wrap.wrap(entered.record_key, password, account.id)
         renewed = account.under(wrapped)
         with self._database.begin() as connection:
-            still = repository.account_by_id(connection, account.id, lock=True)
-            if still is not None and still.wrapped_key == account.wrapped_key:
-                repository.set_key(connection, renewed)
+            if not self.still(connection, account):
+                return entered
+            repository.set_key(connection, renewed)
+        return LoggedIn(renewed, entered.record_key)
 
     def _shown(self, stored: StoredRecord | None, record_key: SealingKey) -> OpenRecord | None:
         """Open a record for its own person: not one that was deleted or merged away, nor after a death."""

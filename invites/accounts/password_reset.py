@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from invites.access_token import AccessToken
 from invites.accounts import repository
-from invites.accounts.emails import Emails
+from invites.accounts.emails import Emails, plain
 from invites.accounts.key_wrap import KeyWrap, WrappedKey
 from invites.accounts.limits import LINK_TRIES_BY_ADDRESS, MAILS_BY_ADDRESS, MAILS_BY_EMAIL, WRONG_DATES
 from invites.accounts.links import Links, Mailing
@@ -76,7 +76,7 @@ class PasswordReset:
         """Mail a link to that address if it has an account. The caller has answered already, whatever comes of it."""
         with self._database.begin() as connection:
             now = self._database.now(connection)
-            too_many = self._limits.take(connection, MAILS_BY_EMAIL, email.casefold(), now)
+            too_many = self._limits.take(connection, MAILS_BY_EMAIL, plain(email), now)
             account = repository.active_by_email(connection, self._emails.blind(email))
             if account is None or too_many is not None:
                 return
@@ -85,6 +85,11 @@ class PasswordReset:
                 mailing = Mailing(RESET_PASSWORD, "/reset", email, language)
                 self._links.mail(connection, account, opened, mailing, now)
                 self._tell(connection, Action.PASSWORD_RESET_ASKED, account, now)
+
+    def knows(self, carried: AccessToken) -> bool:
+        """Whether a link of ours carries this, whatever became of it. Raises StorageUnavailable."""
+        with self._database.read() as connection:
+            return self._links.find(connection, carried, RESET_PASSWORD) is not None
 
     def set(self, wish: NewPassword) -> bool | Exceeded:
         """Set a new password and end all sessions; False whatever is wrong with the link or the date.

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from invites.accounts import repository
 from invites.accounts.challenge import Challenge
-from invites.accounts.emails import Emails
+from invites.accounts.emails import Emails, plain
 from invites.accounts.key_wrap import KeyWrap, WrappedKey
 from invites.accounts.limits import MAILS_BY_ADDRESS, MAILS_BY_EMAIL
 from invites.accounts.links import Links, Mailing
@@ -80,7 +80,7 @@ class Registration:
             if exceeded is not None:
                 return exceeded
             # Silently: who asked for mails to this address before is nobody's business.
-            too_many = self._limits.take(connection, MAILS_BY_EMAIL, wish.email.casefold(), now)
+            too_many = self._limits.take(connection, MAILS_BY_EMAIL, plain(wish.email), now)
             opened = self._challenge.still_good(connection, wish.token_id, wish.record_key, now)
             if opened is None:
                 return False

@@ -17,6 +17,8 @@ from patient_records.passwords import Parameters, Passwords, Weakness
 from patient_records.unit_of_work import Database
 from tests.contract.conftest import Stores
 from tests.support.people import ShiftedDatabase
+from web.access import clients
+from web.access.clients import Clients, Scope
 from web.ops import accounts, sessions
 from web.ops.accounts import LOCKED_FOR, MOST_FAILURES, ONE_TIME_FOR, AccountExists, StaffAccount, StaffAccounts
 from web.ops.tables import staff_accounts, staff_sessions
@@ -46,6 +48,11 @@ class Desk:
             return [entry.action for entry in self.trail.entries(connection, limit=100)]
 
     def begin(self, account: StaffAccount) -> str:
+        text = self.try_to_begin(account)
+        assert text is not None
+        return text
+
+    def try_to_begin(self, account: StaffAccount) -> str | None:
         with self.database.begin() as connection:
             return sessions.begin(connection, account, self.database.now(connection))
 
@@ -193,6 +200,33 @@ def test_every_refusal_takes_one_derivation(desk: Desk, monkeypatch: pytest.Monk
         work.clear()
         assert desk.accounts.log_in(login, "wrong and wrong") is None
         assert len(work) == 1, login
+
+
+def test_a_disabled_account_takes_its_personal_clients_along(desk: Desk, stores: Stores) -> None:
+    account = desk.ready()
+    with desk.database.begin() as connection:
+        now = desk.database.now(connection)
+        made = Clients(stores.ids, os.urandom).add(
+            connection, "Mine", "RX1", Scope.COORDINATOR, now, staff_id=account.id
+        )
+        assert clients.authenticate(connection, made.client.client_id, made.secret) is not None
+        desk.accounts.disable(connection, "anna", ROOT, now)
+        assert clients.authenticate(connection, made.client.client_id, made.secret) is None
+
+
+def test_what_was_under_way_ends_with_a_reset_or_the_account(desk: Desk) -> None:
+    """Between a page's look at the account and its write lies a derivation: time for an operator to come in."""
+    desk.ready()
+    before = desk.accounts.log_in("anna", GOOD)
+    assert before is not None
+    made = desk.accounts.reset("anna", ROOT)
+    assert desk.try_to_begin(before) is None
+    assert desk.accounts.set_password(before, "four green kettles") is None
+    assert desk.accounts.log_in("anna", made.password) is not None
+    with desk.database.begin() as connection:
+        desk.accounts.disable(connection, "anna", ROOT, desk.database.now(connection))
+    assert desk.try_to_begin(made.account) is None
+    assert desk.accounts.set_password(made.account, "four green kettles") is None
 
 
 def test_an_operator_lifts_a_lockout(desk: Desk) -> None:

@@ -7,14 +7,18 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from tests.support.api import ApiService
 from tests.support.people import House, person
 from web.access import bearers, clients
 from web.access.clients import Clients, NewClient, Scope
+from web.api.fhir_parameters import NHS_NUMBER
+from web.body import read_body
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -245,3 +249,31 @@ def test_wrong_secrets_are_in_the_audit_trail_and_cannot_fill_it(api: ApiService
     told = [action for action, *_ in api.audited()]
     assert told == ["bearer_refused"] * 10
     api.bearer(made)  # and the right secret is good all the time
+
+
+def test_a_client_that_is_revoked_while_its_body_comes_gets_nothing(
+    api: ApiService, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was admitted before the body, and a body has ten seconds."""
+    made = api.client()
+    bearer, read = api.bearer(made), read_body
+
+    async def slowly(*given: Any) -> bytes:
+        with house.database.begin() as connection:
+            clients.revoke(connection, made.client, house.database.now(connection))
+        return await read(*given)
+
+    monkeypatch.setattr("web.api.entrance.read_body", slowly)
+    who = {"name": "patientIdentifier", "valueIdentifier": {"system": NHS_NUMBER, "value": "9434765919"}}
+    body = msgspec.json.encode({"resourceType": "Parameters", "parameter": [who]})
+    headers = {"authorization": f"Bearer {bearer}", "content-type": "application/fhir+json"}
+    for path in ("/fhir/Patient/$status-query", "/fhir/Organization/$generate-invitation-tokens"):
+        assert api.http.post(path, content=body, headers=headers).status_code == 401
+    assert {action for action, *_ in api.audited()} <= {"bearer_issued"}
+
+
+def test_an_id_that_no_database_takes_is_an_unknown_client(api: ApiService) -> None:
+    for client_id in ("dsc_\0", "dsc_\u00e9"):
+        asked = api.ask_bearer(GRANT | {"client_id": client_id, "client_secret": "dss_x"})
+        assert_error(asked, 401, "invalid_client")
+    assert api.told.failures == []

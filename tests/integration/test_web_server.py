@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,13 +30,18 @@ async def _echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(body)
 
 
+async def _unread(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("unread")
+
+
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.5)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    app = Starlette(routes=[Route("/", _echo, methods=["GET", "POST"])])
+    app = Starlette(routes=[Route("/", _echo, methods=["GET", "POST"]), Route("/unread", _unread)])
 
     async def started() -> tuple[WebFace, int]:
         face = WebFace(app, "127.0.0.1", 0)
@@ -80,6 +86,18 @@ def test_a_body_that_does_not_come(port: int) -> None:
     with connection(port) as wire:
         wire.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
         assert rest(wire).startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_that_nobody_reads_keeps_no_connection_for_ever(port: int) -> None:
+    """A byte after the answer ended uvicorn's own patience: the connection stayed, one of 512, for nothing."""
+    with connection(port) as wire:
+        wire.sendall(b"GET /unread HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        said = b""
+        while b"unread" not in said and (chunk := wire.recv(65536)):
+            said += chunk
+        with contextlib.suppress(OSError):
+            wire.sendall(b"x")
+        assert rest(wire) == b""
 
 
 def test_bodies_that_are_too_long_and_one_that_is_just_right(port: int) -> None:

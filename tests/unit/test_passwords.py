@@ -42,6 +42,22 @@ def test_what_is_known_of_its_owner_is_refused() -> None:
     assert weakness("adalovelace1815", ["adalovelace1815"]) is Weakness.COMMON
 
 
+def test_judging_takes_a_bounded_time_and_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What zxcvbn takes for its letters' other signs grows without measure: 7 s for 72 of them."""
+    seen: list[int] = []
+
+    def judged(password: str, user_inputs: list[str]) -> dict[str, int]:
+        assert passwords._judging.locked()
+        assert user_inputs == []
+        seen.append(len(password))
+        return {"score": 4}
+
+    monkeypatch.setattr("zxcvbn.zxcvbn", judged)
+    assert weakness("4@8({[<369!1|0$5+72%" * 4) is None
+    assert seen == [24]
+    assert not passwords._judging.locked()
+
+
 def test_a_hash_knows_its_password_alone(kept: Passwords) -> None:
     encoded = kept.hash(GOOD)
     assert encoded.startswith("$argon2id$v=19$m=64,t=1,p=1$")

@@ -189,6 +189,7 @@ class TestFaults:
             ("[listener]\nport = 1", "listener", "listeners"),
             ("[[listeners]]\nnmae = 'x'", "listeners.0.nmae", "listeners.0.name"),
             ("lifetime_days = 30", "lifetime_days", "invitations.lifetime_days"),
+            ("public_url = 'http://x'", "public_url", "api.public_url or join.public_url"),
             ("[smtp]", "smtp", "delivery.email.smtp"),
             ("[[organisations]]\ncode='A'\nname='B'\ncontact='1'\nzone=''", "organisations.0.zone", ""),
         ],

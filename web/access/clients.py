@@ -112,15 +112,23 @@ def of_staff(connection: Connection, staff_id: int) -> list[Client]:
 
 def find(connection: Connection, client_id: str) -> Client | None:
     """The client of that id, revoked or not."""
+    if not _may_be_one(client_id):
+        return None
     row = connection.execute(select(api_clients).where(_C.client_id == client_id)).one_or_none()
     return None if row is None else client_of(row)
 
 
 def authenticate(connection: Connection, client_id: str, secret: str) -> Client | None:
     """The client that knows this secret; None for an unknown or revoked one, or a wrong secret, after the same work."""
-    row = connection.execute(select(api_clients).where(_C.client_id == client_id)).one_or_none()
+    asked = client_id if _may_be_one(client_id) else ""
+    row = connection.execute(select(api_clients).where(_C.client_id == asked)).one_or_none()
     known = secret_text.same(secret, bytes(row.secret_hash) if row is not None else _NOBODY)
     return client_of(row) if row is not None and known and row.revoked_at is None else None
+
+
+def _may_be_one(client_id: str) -> bool:
+    """Whether it may be looked up: PostgreSQL takes no text with NUL, and would fail where nobody is known."""
+    return client_id.isascii() and client_id.isprintable()
 
 
 def revoke(connection: Connection, client: Client, now: datetime) -> None:

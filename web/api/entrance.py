@@ -75,6 +75,7 @@ class _Visit:
         self._operation = operation
         self._desk = desk
         self.caller: Client | None = None
+        self._bearer = ""
 
     async def answered(self, sibling: Operation, allowed: str) -> Sent:
         operation = self._operation
@@ -116,7 +117,7 @@ class _Visit:
             caller = bearers.holder(connection, found[1], now)
             if caller is None:
                 raise trouble.no_bearer()
-            self.caller = caller
+            self.caller, self._bearer = caller, found[1]
             if caller.scope not in operation.scopes:
                 raise trouble.wrong_scope()
             exceeded = desk.limits.exceeded(connection, desk.limit, caller.client_id, now)
@@ -168,6 +169,9 @@ class _Visit:
         with database.begin() as connection:
             now = database.now(connection)
             if self.caller is not None:
+                # Again: who was admitted may have sent the body slowly, and was revoked meanwhile.
+                if bearers.holder(connection, self._bearer, now) is None:
+                    raise trouble.no_bearer()
                 exceeded = self._desk.limits.take(connection, self._desk.limit, self.caller.client_id, now)
                 if exceeded is not None:
                     raise trouble.too_many(exceeded.retry_after)

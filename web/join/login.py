@@ -71,6 +71,8 @@ class _Login:
             return said
         database = self._house.database
         with database.begin() as connection:
+            if not self._house.accounts.login.still(connection, said.account):
+                return NoLogin.WRONG
             kept = Held(said.record_key.raw, said.account.id)
             return self._house.patients.begin(connection, said.account.id, kept.encode(), database.now(connection))
 

@@ -171,8 +171,11 @@ class StaffAccounts:
             self._tell(connection, _actor(row), Action.STAFF_LOGGED_IN, row, now)
             return by_id(connection, row.id)
 
-    def set_password(self, account: StaffAccount, password: str) -> Weakness | StaffAccount:
-        """Set the password that the account's owner chose; other sessions of theirs end. Takes its time: no loop."""
+    def set_password(self, account: StaffAccount, password: str) -> Weakness | StaffAccount | None:
+        """Set the password that the account's owner chose; other sessions of theirs end. Takes its time: no loop.
+
+        None when the account was disabled, or got another password, since ``account`` was read.
+        """
         weak = weakness(
             password, [account.login, *re.split(r"[._@-]", account.login), account.organisation, "doorstep"]
         )
@@ -181,6 +184,8 @@ class StaffAccounts:
         hashed = self._passwords.hash(password)
         with self._database.begin() as connection:
             now = self._database.now(connection)
+            if not unchanged(connection, account):
+                return None
             values = {"password_hash": hashed, "one_time_until": None, "failures": 0, "locked_until": None}
             _set(connection, account.id, **values, credentials_at=to_micros(now))
             self._tell(connection, account.actor, Action.STAFF_PASSWORD_SET, account, now)
@@ -255,6 +260,13 @@ def by_id(connection: Connection, staff_id: int) -> StaffAccount | None:
     """The account of that id."""
     row = _row(connection, _A.id == staff_id)
     return None if row is None else _account(row)
+
+
+def unchanged(connection: Connection, account: StaffAccount) -> bool:
+    """Whether an account has the credentials that it had when it was read, and lock it: what ended ends what began."""
+    now = _row(connection, _A.id == account.id, lock=True)
+    same = now is not None and now.credentials_at == to_micros(account.credentials_at)
+    return same and now is not None and now.disabled_at is None
 
 
 def _row(connection: Connection, which: Any, *, lock: bool = False) -> Row[Any] | None:

@@ -27,6 +27,8 @@ Page: TypeAlias = Callable[[Request, StaffAccount], Awaitable[Response]]
 LOGINS: Final = Limit("staff.logins", 60, timedelta(minutes=15))
 """Tries from one address: a ward's desks may stand behind one, and each account has its own, narrower limit."""
 
+PASSWORDS: Final = Limit("staff.passwords", 10, timedelta(minutes=15))
+"""Tries of one account to set a password: a desk that was left open is no way to guess the one that it has."""
 HOME: Final = "/staff/people"
 LOGIN: Final = "/staff/login"
 PASSWORD: Final = "/staff/password"  # noqa: S105 (a path)
@@ -88,7 +90,7 @@ class Door:
         form = await self._pages.forms.read(request)
         login, password = form.text("login", 64), form.secret("password")
         address = network_address(request, ())
-        if await self._desk.run(lambda: self._too_many(address)):
+        if await self._desk.run(lambda: self._too_many(LOGINS, address)):
             return self._refuse(request, login, "login.too_many", _TOO_MANY)
         account = await self._desk.run(lambda: self._desk.accounts.log_in(login, password))
         if account is None:
@@ -99,8 +101,8 @@ class Door:
         errors = {"login": self._pages.say(request, key)}
         return self._pages.show(request, "login.html", status, errors=errors, login=login, account=None)
 
-    def _too_many(self, address: str) -> bool:
-        counted = self._desk.transact(lambda c, now: self._desk.limits.take(c, LOGINS, address, now))
+    def _too_many(self, limit: Limit, subject: str) -> bool:
+        counted = self._desk.transact(lambda c, now: self._desk.limits.take(c, limit, subject, now))
         return isinstance(counted, Exceeded)
 
     async def _begin(self, request: Request, account: StaffAccount, onward: str) -> Response:
@@ -108,6 +110,8 @@ class Door:
         text = await self._desk.run(
             lambda: self._desk.transact(lambda connection, now: sessions.begin(connection, account, now))
         )
+        if text is None:
+            return self._refuse(request, account.login, "login.wrong", 200)
         self._pages.forms.renew(request)
         response = self._pages.go(request, onward)
         self._cookie.write(response, text)
@@ -143,6 +147,9 @@ class Door:
         old, new, again = (form.secret(name) for name in ("old", "new", "again"))
         accounts = self._desk.accounts
         fault = None
+        if await self._desk.run(lambda: self._too_many(PASSWORDS, str(account.id))):
+            errors = {"old" if not account.must_set_password else "new": self._pages.say(request, "login.too_many")}
+            return self._pages.show(request, "password.html", _TOO_MANY, errors=errors, account=account)
         if not account.must_set_password and not await self._desk.run(lambda: accounts.same_password(account, old)):
             fault = ("old", "password.wrong")
         elif new != again:
@@ -150,6 +157,8 @@ class Door:
         elif await self._desk.run(lambda: accounts.same_password(account, new)):
             fault = ("new", "password.same")
         said = await self._desk.run(lambda: accounts.set_password(account, new)) if fault is None else None
+        if fault is None and said is None:  # the account was disabled or reset meanwhile
+            return self._pages.go(request, LOGIN)
         if isinstance(said, Weakness):
             fault = ("new", f"password.{said.value}")
         if isinstance(said, StaffAccount):

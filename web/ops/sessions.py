@@ -41,8 +41,13 @@ class Session(Masked, Struct, frozen=True):
     stale: bool
 
 
-def begin(connection: Connection, account: StaffAccount, now: datetime) -> str:
-    """Begin a session; gives the text for the cookie, which nobody can read anywhere afterwards."""
+def begin(connection: Connection, account: StaffAccount, now: datetime) -> str | None:
+    """Begin a session; gives the text for the cookie, which nobody can read anywhere afterwards.
+
+    None when the account was disabled, reset or got another password since ``account`` was read.
+    """
+    if not accounts.unchanged(connection, account):
+        return None
     text = secrets.token_urlsafe(_BYTES)
     connection.execute(
         insert(staff_sessions).values(

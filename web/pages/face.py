@@ -47,4 +47,5 @@ def browser_face(pages: Pages, routes: Sequence[BaseRoute], *, fault: Callable[[
         routes=[*routes, pages.assets.route, Route("/robots.txt", robots, methods=["GET"])],
         exception_handlers={HTTPException: refused, RecordsError: unavailable, Exception: failed},
     )
+    app.router.redirect_slashes = False  # it would repeat the Host header, and lead from https to http behind a proxy
     return Guard(app, behind_tls=pages.secure, fault=fault)

@@ -11,6 +11,7 @@ import pytest
 from patient_records.limits import Limit
 from patient_records.passwords import Passwords
 from tests.support.staff_site import PASSWORD, StaffSite, Visitor
+from web.ops.door import PASSWORDS
 from web.ops.tables import staff_sessions
 
 PAGES = ["/staff/people", "/staff/people/0123", "/staff/service", "/staff/password"]
@@ -109,6 +110,14 @@ def test_the_first_login_sets_a_password_and_until_then_sees_nothing(site: Staff
     with site.visitor() as thief:
         thief.client.cookies.set("doorstep-staff", old)
         assert thief.get("/staff/people").status_code == 303
+
+
+def test_a_desk_that_was_left_open_is_no_way_to_guess_its_password(anna: Visitor) -> None:
+    new = {"new": "four green kettles", "again": "four green kettles"}
+    for number in range(PASSWORDS.most):
+        wrong = anna.post("/staff/password", page="/staff/password", old=f"guess number {number}", **new)
+        assert "not your password" in wrong.text
+    assert anna.post("/staff/password", page="/staff/password", old=PASSWORD, **new).status_code == 429
 
 
 def test_a_new_password_needs_the_old_one(site: StaffSite, anna: Visitor) -> None:
