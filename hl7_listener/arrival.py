@@ -32,11 +32,16 @@ class Ignored(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """A message that is answered AE (it could be mended) or AR (it never can be); ``reason`` is for MSA-3."""
+    """A message that is answered AE (it could be mended) or AR (it never can be); ``reason`` is for MSA-3.
+
+    ``never_positive``: no profile may have it answered AA, for the content is not what is wrong: our own code failed
+    over it, or it came in a batch that lost a message on the way.
+    """
 
     code: AckCode
     reason: str
     faults: tuple[Fault, ...] = ()
+    never_positive: bool = False
 
 
 class Unanswered(Struct, frozen=True):
@@ -46,7 +51,9 @@ class Unanswered(Struct, frozen=True):
     waits: bool = True
 
 
-INTERNAL_ERROR: Final = Refused(AckCode.AE, "internal error", (Fault(FaultCode.APPLICATION_INTERNAL_ERROR),))
+INTERNAL_ERROR: Final = Refused(
+    AckCode.AE, "internal error", (Fault(FaultCode.APPLICATION_INTERNAL_ERROR),), never_positive=True
+)
 """What a message means that our own code fails over: kept for a person, and answered as one that can be mended."""
 
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9]{2}\Z", re.ASCII)

@@ -16,10 +16,9 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from hl7_listener.acknowledgment import AckCode, acknowledge, due
-from hl7_listener.arrival import Arrival, Ignored, Settled, Unanswered
+from hl7_listener.arrival import Arrival, Ignored, Refused, Settled, Unanswered
 from hl7_listener.decision import Decision, ignored
 from hl7_listener.framing import encode
-from hl7_listener.options import ListenerOptions
 from hl7_listener.people import People
 from hl7_listener.person_acts import PersonActs
 from hl7_listener.person_event import PersonEvent, identifiers_of
@@ -100,7 +99,7 @@ class Batch:
         return None
 
     def _settle(self, arrival: Arrival, key: int, digest: bytes, blinds: Sequence[bytes]) -> tuple[Settled, Entry]:
-        decision = _as_told(arrival.listener, self._decide(arrival, blinds))
+        decision = _as_told(arrival, self._decide(arrival, blinds))
         findings, replayed = decision.findings, arrival.replay_of is not None
         if self._known.get(key) and decision.code is AckCode.AA and not replayed:
             findings += ("control_id_reused:MSH-10",)
@@ -197,11 +196,14 @@ def _speaker(arrival: Arrival) -> str:
     return f"{arrival.listener.organisation} {arrival.sender}"
 
 
-def _as_told(listener: ListenerOptions, decision: Decision) -> Decision:
+def _as_told(arrival: Arrival, decision: Decision) -> Decision:
     """Answer a refusal with the code that makes this sender do the right thing (its profile's ``answers``)."""
+    listener, meaning = arrival.listener, arrival.meaning
     if decision.outcome is not Outcome.REJECTED or decision.code is None:
         return decision
     code = AckCode(listener.content if decision.code is AckCode.AE else listener.permanent)
+    if code is AckCode.AA and isinstance(meaning, Refused) and meaning.never_positive:
+        return decision
     if code is decision.code:
         return decision
     return replace(decision, code=code, faults=() if code is AckCode.AA else decision.faults)

@@ -32,11 +32,13 @@ _BATCH_REFUSED = {
         AckCode.AE,
         "batch count: BTS-1 is not the number of messages",
         (Fault(FaultCode.DATA_TYPE_ERROR, Location("BTS", 1, 1)),),
+        never_positive=True,
     ),
     "file count": Refused(
         AckCode.AE,
         "file count: FTS-1 is not the number of batches",
         (Fault(FaultCode.DATA_TYPE_ERROR, Location("FTS", 1, 1)),),
+        never_positive=True,
     ),
 }
 """What every message of a batch is told that something is missing of."""

@@ -45,6 +45,19 @@ def test_what_could_be_mended_is_answered_as_the_sender_needs_and_waits_all_the_
     assert [row["answer"] for row in listening.rows("journal")] == ["AE", "AA"]
 
 
+def test_what_was_lost_or_failed_on_our_side_is_never_told_that_all_is_well(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = b"BHS|^~\\&|QUIET|RX1\r" + a28(1, "IN-BATCH", sender="QUIET") + b"BTS|2\r"
+    assert code(listening, lost) == "AE"
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("hl7_listener.interpreter.interpret", fail)
+    assert code(listening, a28(1, "FAILS", sender="QUIET")) == "AE"
+
+
 def test_a_passing_fault_is_answered_so_that_this_sender_tries_again(listening: Listening) -> None:
     listening.broken.set()
     assert code(listening, a28(1, sender="IRIS")) == "AR"
