@@ -31,9 +31,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_sep("!", ABSENT, red=True, bold=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of a worker."""
+    """One Chromium for the tests of a file.
+
+    Not for all of a worker: while Playwright lives, its event loop counts as running in this thread, and every test
+    that calls ``asyncio.run`` on the same worker would fail.
+    """
     assert found(), ABSENT
     with sync_playwright() as playwright:
         launched = launch(playwright)
