@@ -13,13 +13,13 @@ from tests.support.browser import JoinSite, found, launch
 
 ABSENT = (
     "NO BROWSER: no page was looked at in a browser, for there is none on this machine (apt install chromium). "
-    "DOORSTEP_BROWSER=required makes this a failure."
+    "BROWSER_TESTS=required makes this a failure."
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without a browser these tests are skipped, or fail where one is required."""
-    if found() is None and os.environ.get("DOORSTEP_BROWSER") != "required":
+    if found() is None and os.environ.get("BROWSER_TESTS") != "required":
         for item in items:
             if "browser" in item.path.parts:
                 item.add_marker(pytest.mark.skip(reason=ABSENT))

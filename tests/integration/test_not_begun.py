@@ -84,7 +84,7 @@ def test_a_repeat_that_was_not_begun_stays_unknown_and_due(house: House, monkeyp
     provider.script = [Unknown("timeout")]
     lane = house.lane(provider)
     lane.run()
-    house.later(timedelta(days=3))
+    house.later(timedelta(hours=3))
     run_and_stop_at(lane, lane._settle, "_mark", monkeypatch)
     assert len(provider.sent) == 1
     assert entry(house)["state"] == "unknown"
@@ -99,7 +99,7 @@ def test_a_search_that_was_not_begun_leaves_the_attempt_as_it_was(house: House) 
     provider.script = [Unknown("timeout")]
     lane = house.lane(provider)
     lane.run()
-    house.later(timedelta(days=3))
+    house.later(timedelta(hours=3))
     lane._settle(lambda: False)
     assert provider.searched == []
     assert [(row["outcome"], row["code"]) for row in house.rows("attempts")] == [("unknown", "timeout")]
