@@ -16,8 +16,9 @@ BUTTON = "main form button[type=submit]"
 
 
 def press(page: Page, selector: str = BUTTON) -> None:
-    """Press a button and look at what comes with fresh eyes."""
-    page.locator(selector).first.click()
+    """Press a button and look at what comes with fresh eyes, once it is there: a click waits for no page."""
+    with page.expect_navigation():
+        page.locator(selector).first.click()
     assert_accessible(page)
 
 

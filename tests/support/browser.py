@@ -105,6 +105,7 @@ class Newcomer:
 
 def assert_accessible(page: Page) -> None:
     """axe-core finds nothing to object to, by WCAG 2.2 A and AA and by its own best practice."""
+    page.wait_for_load_state()
     violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
     told = [(each["id"], each["help"], [node["target"] for node in each["nodes"]]) for each in violations]
     assert not told, f"{page.url}: {told}"
