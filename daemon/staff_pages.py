@@ -88,4 +88,5 @@ def _desk(house: House) -> OpsDesk:
         tell=story.tell,
         service=ServiceReader(settings),
         run=run,
+        proxies=settings.api.trusted_proxies,
     )

@@ -39,6 +39,8 @@ class Api(Section):
     """What staff's browsers call this port: with https, cookies go over TLS alone."""
     requests_per_minute: Count = 600
     """Calls that one client may make in a minute, and bearers that it may ask for; more get 429."""
+    trusted_proxies: Many[Network] = ()
+    """The proxies in front of it whose X-Forwarded-For is believed, such as ["10.0.0.1/32"]."""
 
 
 class Fhir(Section):

@@ -23,6 +23,7 @@ from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 from web.access.clients import Clients
 from web.ops.accounts import StaffAccounts
+from web.pages.network_address import Network
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class OpsDesk(Struct, frozen=True):
     """Everything that the pages need.
 
     ``find`` gives the record that an identifier finds (its survivor), ``tell`` a record's story, ``service`` what the
-    ops page shows to staff of an organisation.
+    ops page shows to staff of an organisation, ``proxies`` are the networks whose word is taken for where a desk is.
     """
 
     database: Database
@@ -85,6 +86,7 @@ class OpsDesk(Struct, frozen=True):
     tell: Callable[[Connection, int], Timeline]
     service: Callable[[Connection, str, datetime], Any]
     run: InThread
+    proxies: Sequence[Network] = ()
 
     def transact(self, work: Callable[[Connection, datetime], T]) -> T:
         """Do it in a transaction of its own, and again when somebody came in between. Raises StorageUnavailable."""

@@ -89,7 +89,7 @@ class Door:
     async def _log_in(self, request: Request) -> Response:
         form = await self._pages.forms.read(request)
         login, password = form.text("login", 64), form.secret("password")
-        address = network_address(request, ())
+        address = network_address(request, self._desk.proxies)
         if await self._desk.run(lambda: self._too_many(LOGINS, address)):
             return self._refuse(request, login, "login.too_many", _TOO_MANY)
         account = await self._desk.run(lambda: self._desk.accounts.log_in(login, password))

@@ -158,6 +158,26 @@ def test_too_many_tries_from_one_place_are_refused_before_any_work(
     assert "too many tries" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("proxies", "forwarded"),
+    [
+        (["127.0.0.1/32"], {"192.0.2.2": 303, "192.0.2.2, 192.0.2.1": 429}),  # what a desk wrote itself says nothing
+        ([], {"192.0.2.2": 429}),  # nobody's word is taken
+    ],
+)
+def test_behind_a_trusted_proxy_each_desk_has_a_limit_of_its_own(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, proxies: list[str], forwarded: dict[str, int]
+) -> None:
+    monkeypatch.setattr("web.ops.door.LOGINS", Limit("staff.logins", 1, timedelta(minutes=15)))
+    with StaffSite(tmp_path, sqlite_url, {"api": {"trusted_proxies": proxies}}) as site, site.visitor() as visitor:
+        site.staff()
+        visitor.client.headers["x-forwarded-for"] = "192.0.2.1"
+        assert [visitor.log_in("nobody", "wrong").status_code for _ in range(2)] == [200, 429]
+        for told, answered in forwarded.items():
+            visitor.client.headers["x-forwarded-for"] = told
+            assert visitor.log_in().status_code == answered, told
+
+
 def test_a_logout_ends_the_session_everywhere(site: StaffSite, anna: Visitor) -> None:
     stolen = dict(anna.client.cookies)["doorstep-staff"]
     assert anna.post("/staff/logout", page="/staff/people").headers["location"] == "/staff/login"
