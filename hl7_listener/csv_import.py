@@ -18,7 +18,7 @@ from hl7_listener.arrival import Settled
 from hl7_listener.csv_file import Rejects, Row, Survey, rows_of
 from hl7_listener.csv_rows import BadRow, Rows
 from hl7_listener.options import ListenerOptions
-from hl7_listener.reprocessing import Reprocessed, Reprocessing
+from hl7_listener.reprocessing import Fate, Reprocessed, Reprocessing, Unsettled
 from patient_records.reconcile import Outcome
 
 LISTENER: Final = "csv"
@@ -108,7 +108,7 @@ class CsvImport:
         for (row, _), settled in zip(good, self._reprocessing.settle([message for _, message in good]), strict=True):
             what, reason = _fate(settled)
             counts[what] += 1
-            if settled is not None:
+            if isinstance(settled, Settled):
                 findings.update(settled.findings)
             if reason:
                 yield row, reason
@@ -119,9 +119,9 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _fate(settled: Settled | None) -> tuple[str, str]:
+def _fate(settled: Fate) -> tuple[str, str]:
     """Name what became of a row, for the count, and why it comes back to its sender, if it does."""
-    if settled is None:
+    if isinstance(settled, Unsettled):
         return "rejected", "doorstep failed over this row; its log says where"
     match settled.outcome:
         case Outcome.APPLIED:

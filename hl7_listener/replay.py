@@ -18,19 +18,20 @@ from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from hl7_listener.arrival import Settled
 from hl7_listener.options import ListenerOptions
-from hl7_listener.reprocessing import Reprocessed, Reprocessing, Undone, as_received
+from hl7_listener.reprocessing import Fate, Reprocessed, Reprocessing, as_received
 from patient_records import tables
 from patient_records.errors import SealBroken
 from patient_records.instants import from_micros, to_micros
 from patient_records.journal import Journal
 from patient_records.model import Masked, PatientRecord
 from patient_records.ports import RecordChange
-from patient_records.quarantine import WAITING, Quarantine
+from patient_records.quarantine import Quarantine
 from patient_records.reconcile import Outcome
+from patient_records.replay_claim import open_to_replay
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
@@ -46,7 +47,6 @@ PASSED_OVER: Final = ("ignored", "held", "rejected")
 _GO_ON_WAITING: Final = frozenset({Outcome.HELD, Outcome.REJECTED})
 
 _J: Final = tables.journal.c
-_Q: Final = tables.quarantine.c
 
 
 class Difference(Masked, Struct, frozen=True):
@@ -69,30 +69,34 @@ class Difference(Masked, Struct, frozen=True):
 
 
 class ReplayReport(Struct, frozen=True):
-    """What became of the messages, by outcome (``failed``: our own code or a seal; ``no_listener``: not configured)."""
+    """What became of the messages, by outcome.
+
+    Beside those of every message: ``failed`` (our own code or a seal), ``no_listener`` (not configured any more),
+    ``decided_meanwhile`` (somebody else applied or discarded it while this replay was under way).
+    """
 
     messages: int
     outcomes: dict[str, int]
     changed: int
 
 
-class _Rehearsed(Undone):
-    def __init__(self, settled: Sequence[Settled]) -> None:
-        super().__init__()
-        self.settled = settled
-
-
 class _Heard:
     """Hears which records changed, and how each was at first and is at last."""
 
     def __init__(self) -> None:
+        self._said: tuple[Connection | None, Sequence[RecordChange]] = (None, ())
         self._first: dict[int, PatientRecord | None] = {}
         self._last: dict[int, PatientRecord] = {}
 
     def records_changed(self, connection: Connection, changes: Sequence[RecordChange], now: datetime) -> None:
-        """Keep what was and what is."""
-        del connection, now
-        for change in changes:
+        """Hear what a transaction changes, which may yet fail and be done again."""
+        del now
+        self._said = (connection, changes)
+
+    def believe(self, connection: Connection) -> None:
+        """Keep what this transaction changed: it did not fail."""
+        said_in, changes = self._said
+        for change in changes if said_in is connection else ():
             self._first.setdefault(change.after.id, change.before)
             self._last[change.after.id] = change.after
 
@@ -148,9 +152,9 @@ class Replay:
 
         for piece, skipped in self._pieces(since, statuses, APPLIED_IN_ONE):
             outcomes.update(skipped)
-            for settled in self._reprocessing.settle(piece, with_quarantine) if piece else ():
-                outcomes[str(settled.outcome) if settled else "failed"] += 1
-                changed += bool(settled and settled.changes)
+            for fate in self._reprocessing.settle(piece, with_quarantine) if piece else ():
+                outcomes[_outcome(fate)] += 1
+                changed += isinstance(fate, Settled) and bool(fate.changes)
             done += len(piece) + sum(skipped.values())
             progress(done)
             pause()
@@ -170,8 +174,8 @@ class Replay:
         for piece, skipped in self._pieces(since, statuses, REHEARSED):
             outcomes.update(skipped)
             if piece:
-                settled, differences = self._undone(piece)
-                outcomes.update(str(one.outcome) for one in settled)
+                fates, differences = self._undone(piece)
+                outcomes.update(map(_outcome, fates))
                 changed += len(differences)
                 for difference in differences:
                     show(difference)
@@ -179,17 +183,10 @@ class Replay:
             progress(done)
         return ReplayReport(done, dict(outcomes), changed)
 
-    def _undone(self, piece: Sequence[Reprocessed]) -> tuple[Sequence[Settled], list[Difference]]:
+    def _undone(self, piece: Sequence[Reprocessed]) -> tuple[list[Fate], list[Difference]]:
         heard = _Heard()
-
-        def undo(_connection: Connection, settled: Sequence[Settled]) -> None:
-            raise _Rehearsed(settled)
-
-        try:
-            self._reprocessing.heard_by(heard).settle(piece, undo)
-        except _Rehearsed as rehearsed:
-            return rehearsed.settled, heard.differences()
-        raise AssertionError("a rehearsal is always undone")
+        fates = self._reprocessing.heard_by(heard).rehearse(piece, heard.believe)
+        return fates, heard.differences()
 
     def _pieces(
         self, since: datetime | None, statuses: Sequence[str], size: int
@@ -223,15 +220,17 @@ class Replay:
 
     @staticmethod
     def _wanted(since: datetime | None, statuses: Sequence[str], after: int) -> tuple[ColumnElement[bool], ...]:
-        again = tables.journal.alias("again")
         conditions = [
             _J.id > after,
             _J.outcome.in_(list(statuses)),
             _J.replay_of.is_(None),
             _J.event != "",  # junk and what has no header in shape is no message that could be applied
-            ~exists().where(again.c.replay_of == _J.id),
-            ~exists().where(_Q.journal_id == _J.id, _Q.state != WAITING),
+            *open_to_replay(),
         ]
         if since is not None:
             conditions.append(_J.received_at >= to_micros(since))
         return tuple(conditions)
+
+
+def _outcome(fate: Fate) -> str:
+    return str(fate.outcome if isinstance(fate, Settled) else fate)

@@ -4,6 +4,9 @@ They take the way of every other message (read, interpreted, settled in one tran
 ends: nobody waits for an answer, and a stored message is no repeat of itself (``Arrival.replay_of``). A daemon may be
 at work on the same database: locks, conflicts and their retries are the same as between two daemons.
 
+*Once.* A stored message is claimed in the transaction that settles it (``patient_records/replay_claim.py``): one that
+somebody else applied or decided about since it was chosen is left alone.
+
 *Failure.* A batch that one message makes fail is done again message by message, so that the others are settled; of that
 one nothing is stored, and who asked is told.
 """
@@ -13,6 +16,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -28,6 +33,7 @@ from hl7_listener.telemetry import Telemetry
 from patient_records.errors import KeyFault, StorageConflict, StorageUnavailable
 from patient_records.model import Masked
 from patient_records.ports import RecordChange, RecordChanges
+from patient_records.replay_claim import claim
 from patient_records.unit_of_work import Database
 
 Also: TypeAlias = Callable[[Connection, Sequence[Settled]], None]
@@ -39,6 +45,27 @@ _PAUSE: Final = 0.02
 
 class Undone(Exception):
     """Nothing of the transaction counts: what it was to be part of is not so any more."""
+
+
+class Unsettled(StrEnum):
+    """Why a message was not settled: our own code or its seals failed over it, or somebody else dealt with it."""
+
+    FAILED = "failed"
+    DECIDED_MEANWHILE = "decided_meanwhile"
+
+
+Fate: TypeAlias = Settled | Unsettled
+"""What became of a message."""
+
+_Transact: TypeAlias = Callable[[Sequence[Arrival]], list[Fate]]
+
+
+class _Rehearsed(Undone):
+    """All of it was done, and none of it is to stay."""
+
+    def __init__(self, fates: list[Fate]) -> None:
+        super().__init__()
+        self.fates = fates
 
 
 class Reprocessed(Masked, Struct, frozen=True):
@@ -109,32 +136,66 @@ class Reprocessing:
         read = interpreter.arrival(Frame(message.raw, message.offset), message.received_at, self._nobody)
         return replace(read, received_at=self._clock(), replay_of=message.replay_of)
 
-    def settle(self, messages: Sequence[Reprocessed], also: Also = nothing_more) -> list[Settled | None]:
-        """Settle these in their order; None for one that our own code or its seals failed over, which stores nothing.
+    def settle(self, messages: Sequence[Reprocessed], also: Also = nothing_more) -> list[Fate]:
+        """Settle these in their order; one that is :class:`Unsettled` stores nothing.
 
-        ``also`` is done in the same transaction, and may undo it by raising :class:`Undone`, which comes through.
-        Durable when it returns. Raises StorageUnavailable (nothing more was stored; do it again later) and KeyFault.
+        ``also`` is done in the same transaction, for those that were settled, and may undo it by raising
+        :class:`Undone`, which comes through. Durable when it returns. Raises StorageUnavailable (nothing more was
+        stored; do it again later) and KeyFault.
         """
-        arrivals = [self.arrival(message) for message in messages]
+        return self._settled(self._arrivals(messages), partial(self._transact, also=also))
+
+    def rehearse(self, messages: Sequence[Reprocessed], done: Callable[[Connection], None]) -> list[Fate]:
+        """Do the same and undo it; ``done`` is called when all is done, before that. Raises as :meth:`settle`."""
+        return self._settled(self._arrivals(messages), partial(self._undone, done=done))
+
+    def _arrivals(self, messages: Sequence[Reprocessed]) -> list[Arrival]:
+        return [self.arrival(message) for message in messages]
+
+    def _settled(self, arrivals: Sequence[Arrival], transact: _Transact) -> list[Fate]:
         try:
-            return list(self._transact(arrivals, also))
+            return transact(arrivals)
         except (StorageUnavailable, KeyFault, Undone):
             raise
         except Exception as error:  # noqa: BLE001 (one message's fault must not keep the others from being settled)
-            if len(messages) == 1:
+            if len(arrivals) == 1:
                 self._telemetry.internal_error(error)
-                return [None]
-        return [self.settle([message], also)[0] for message in messages]
+                return [Unsettled.FAILED]
+        return [self._settled([arrival], transact)[0] for arrival in arrivals]
 
-    def _transact(self, arrivals: Sequence[Arrival], also: Also) -> Sequence[Settled]:
+    def _undone(self, arrivals: Sequence[Arrival], done: Callable[[Connection], None]) -> list[Fate]:
+        def work(connection: Connection) -> list[Fate]:
+            fates = self._claimed(connection, arrivals, nothing_more)
+            done(connection)
+            raise _Rehearsed(fates)
+
+        try:
+            return self._transaction(work)
+        except _Rehearsed as rehearsed:
+            return rehearsed.fates
+
+    def _transact(self, arrivals: Sequence[Arrival], also: Also) -> list[Fate]:
+        return self._transaction(lambda connection: self._claimed(connection, arrivals, also))
+
+    def _transaction(self, work: Callable[[Connection], list[Fate]]) -> list[Fate]:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._database.begin() as connection:
-                    settled = Batch(self._stores, connection, self._clock()).settle(arrivals)
-                    also(connection, settled)
-                    return settled
+                    return work(connection)
             except StorageConflict:
                 if attempt == _ATTEMPTS:
                     raise
                 time.sleep(_PAUSE * attempt)
         raise AssertionError("unreachable")
+
+    def _claimed(self, connection: Connection, arrivals: Sequence[Arrival], also: Also) -> list[Fate]:
+        stored = [arrival.replay_of for arrival in arrivals if arrival.replay_of is not None]
+        mine = claim(connection, stored) if stored else frozenset()
+        free = [arrival.replay_of is None or arrival.replay_of in mine for arrival in arrivals]
+        settled: list[Settled] = []
+        if any(free):
+            ours = [arrival for arrival, is_free in zip(arrivals, free, strict=True) if is_free]
+            settled = Batch(self._stores, connection, self._clock()).settle(ours)
+            also(connection, settled)
+        rest = iter(settled)
+        return [next(rest) if is_free else Unsettled.DECIDED_MEANWHILE for is_free in free]

@@ -1,8 +1,9 @@
 """A message of the quarantine, applied after all: as it was, or mended (SPEC 3.6).
 
 What was received stays what it was. A resubmitted message that comes to something gets a journal entry of its own
-(``replay_of`` names the first), so that both versions are kept; the entry stops waiting in the same transaction, so
-that two people cannot resubmit it twice. One that is refused or held again changes nothing and goes on waiting.
+(``replay_of`` names the first), so that both versions are kept. The entry is claimed and stops waiting in the same
+transaction, so that two people cannot resubmit it twice, nor a person and a replay. One that is refused or held again
+changes nothing and goes on waiting.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from hl7_listener.arrival import Settled
 from hl7_listener.batch import JOURNALLED_REPLAYS
 from hl7_listener.mending import Mend, mend
 from hl7_listener.options import ListenerOptions
-from hl7_listener.reprocessing import Reprocessed, Reprocessing, Undone, as_received
+from hl7_listener.reprocessing import Fate, Reprocessed, Reprocessing, Undone, Unsettled, as_received
 from patient_records.audit import Actor, AuditEntry, AuditTrail
 from patient_records.audit_actions import Action
 from patient_records.journal import Journal
 from patient_records.quarantine import DISCARDED, RESUBMITTED, WAITING, Quarantine, Waiting
 from patient_records.reconcile import Outcome
+from patient_records.replay_claim import claim
 from patient_records.unit_of_work import Database
 
 
@@ -59,6 +61,7 @@ class Resubmitted(Struct, frozen=True):
     findings: tuple[str, ...]
 
 
+_SOMEBODY_ELSE: Final = "{}: somebody else decided about it just now"
 _NOT_ACCEPTED: Final = frozenset({Outcome.HELD, Outcome.REJECTED})
 
 
@@ -125,18 +128,24 @@ class Curator:
             self._decide(connection, entry, RESUBMITTED, note)
 
         try:
-            return _result(journal_id, self._reprocessing.settle([message], also)[0], accepted=True)
+            [fate] = self._reprocessing.settle([message], also)
         except _NotAccepted as undone:
             return _result(journal_id, undone.settled, accepted=False)
+        if fate is Unsettled.DECIDED_MEANWHILE:
+            raise NotWaiting(_SOMEBODY_ELSE.format(journal_id))
+        return _result(journal_id, fate, accepted=True)
 
     def discard(self, journal_id: int, note: str) -> None:
         """Let a waiting message wait no more and change nothing; its bytes stay. Raises NotWaiting."""
         with self._database.begin() as connection:
+            if not claim(connection, [journal_id]):
+                self._waiting(connection, journal_id)  # says what became of it
+                raise NotWaiting(_SOMEBODY_ELSE.format(journal_id))
             self._decide(connection, self._waiting(connection, journal_id), DISCARDED, note)
 
     def _decide(self, connection: Connection, entry: Waiting, state: str, note: str) -> None:
         if not self._quarantine.decide(connection, entry.id, state, note, self._clock()):
-            raise NotWaiting(f"{entry.id}: somebody else decided about it just now")
+            raise NotWaiting(_SOMEBODY_ELSE.format(entry.id))
         done = Action.QUARANTINE_RESUBMITTED if state == RESUBMITTED else Action.QUARANTINE_DISCARDED
         self._tell(connection, done, entry)
 
@@ -157,8 +166,8 @@ class Curator:
         self._audit.append(connection, [told], self._clock())
 
 
-def _result(journal_id: int, settled: Settled | None, *, accepted: bool) -> Resubmitted:
-    if settled is None:
+def _result(journal_id: int, settled: Fate, *, accepted: bool) -> Resubmitted:
+    if isinstance(settled, Unsettled):
         return Resubmitted(journal_id, False, "failed", "doorstep failed over it; the log says where", None, (), ())
     return Resubmitted(
         journal_id,
