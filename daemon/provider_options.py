@@ -53,7 +53,6 @@ def notify(section: NotifySection) -> Notify:
 
 def gateway(section: GatewaySection) -> Gateway:
     """Make the provider of [delivery.sms.http]."""
-    search = Search(section.search_url, _rules(section.found), _rules(section.absent)) if section.search_url else None
     return Gateway(
         GatewayOptions(
             url=section.url,
@@ -70,10 +69,16 @@ def gateway(section: GatewaySection) -> Gateway:
             reference_at=section.reference_at,
             idempotency_header=section.idempotency_header,
             deduplicates=section.deduplicates,
-            search=search,
+            search=_search(section),
             http=_http(section),
         )
     )
+
+
+def _search(section: GatewaySection) -> Search | None:
+    if not section.search_url:
+        return None
+    return Search(section.search_url, _rules(section.found), _rules(section.absent), section.settle_after)
 
 
 def _http(section: NotifySection | GatewaySection) -> HttpOptions:

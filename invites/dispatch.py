@@ -122,6 +122,7 @@ class Dispatch:
             answers=self._answers,
             brake=self._brake,
             throttle=self._throttle,
+            elapsed=elapsed,
         )
 
     def _time_to_render(self) -> Callable[[], bool]:

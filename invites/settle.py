@@ -5,10 +5,10 @@
   to another address now, a person has to decide, for the old one may be a stranger's. Only *accepted* settles it. *Not
   sent* and *refused* are true of the repeat alone: the first attempt may have arrived all the same, so the entry stays
   unknown, its pair lives on, and no second pair is made for somebody who may have the first.
-* It can be *searched*: it is asked, and what it says is finished like any answer. *Not sent* is believed here, because
-  the question is about the reference. All attempts of an entry carry the same one, and none is under way any more: an
-  entry is unknown once its answer was lost or its lease lapsed, and a lease outlives every call. So "no such reference"
-  speaks of all attempts, where the answer to a repeat speaks of one.
+* It can be *searched*: it is asked, and what it says is finished like any answer. *Not sent* is believed here, once it
+  was said twice (:mod:`invites.absence`), because the question is about the reference. All attempts of an entry carry
+  the same one, and none is under way any more: an entry is unknown once its answer was lost or its lease lapsed, and a
+  lease outlives every call. So "no such reference" speaks of all attempts, where the answer to a repeat speaks of one.
 * *Neither*: the entry is never sent again. It keeps its state, is due never, and is listed for a person.
 
 The same goes for what was first tried longer ago than ``give_up_after`` and one more wait, for an entry of a provider
@@ -25,6 +25,7 @@ from typing import Final
 from msgspec import MsgspecError, Struct
 
 from invites import outbox
+from invites.absence import Absences
 from invites.agenda import NOBODY
 from invites.answers_kept import AnswersKept
 from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlement, Unknown
@@ -71,6 +72,7 @@ class Settle:
         answers: AnswersKept,
         brake: Callable[[OutboxEntry], Callable[[], bool]],
         throttle: Throttle,
+        elapsed: Callable[[], float],
     ) -> None:
         self._database = database
         self._lane = lane
@@ -81,6 +83,7 @@ class Settle:
         self._brake = brake
         self._gate = Gate(options)
         self._throttle = throttle
+        self._absences = Absences(lane.provider.settle_after, elapsed)
 
     def __call__(self, may_begin: Callable[[], bool]) -> int:
         """Settle a batch of what is due; gives how many entries were looked at. Raises StorageUnavailable."""
@@ -140,11 +143,11 @@ class Settle:
                 outbox.wait_until(connection, dict.fromkeys(entry_ids))
 
     def _search(self, entries: list[OutboxEntry], may_begin: Callable[[], bool]) -> None:
-        """Ask for each entry whether it arrived. *Not sent* may be believed here, so such an entry is queued again."""
+        """Ask for each entry whether it arrived. *Not sent* is believed the second time: the entry is queued again."""
         search = self._lane.provider.search
         calls = [Call(entry, entry.attempt, partial(search, entry.reference)) for entry in entries]
         for group in self._senders.answers(calls, may_begin=may_begin):
-            self._answers.add(group)
+            self._answers.add([self._absences.judged(answer) for answer in group])
 
     def _send_again(self, entries: list[OutboxEntry], may_begin: Callable[[], bool]) -> None:
         """Send the same requests again, under the next attempt number; only *accepted* tells anything new."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -27,17 +28,22 @@ class SmsGateway:
         self._callbacks = callbacks
         self._callback = callback
         self._by_key: dict[str, Answer] = {}
-        self._by_reference: dict[str, str] = {}
+        self._by_reference: dict[str, tuple[str, float]] = {}
 
     async def __call__(self, request: Request) -> Answer | None:
         """Answer one request."""
         if request.method == "GET":
-            name = self._by_reference.get(request.query.get("reference", ""))
-            return Answer(200, {"status": "0", "id": name}) if name else Answer(404, {"status": "unknown"})
+            return self._found(request.query.get("reference", ""))
         said = request.json
         if not isinstance(said, dict) or not {"to", "text", "reference"} <= said.keys():
             return Answer(400, {"status": "4"})
         return await self._post(said, request.headers.get("idempotency-key", ""))
+
+    def _found(self, reference: str) -> Answer:
+        name, visible_from = self._by_reference.get(reference, ("", 0.0))
+        if not name or time.monotonic() < visible_from:
+            return Answer(404, {"status": "unknown"})
+        return Answer(200, {"status": "0", "id": name})
 
     async def _post(self, said: dict[str, Any], key: str) -> Answer | None:
         act = self._player.next()
@@ -56,7 +62,7 @@ class SmsGateway:
         if known is not None:
             return known
         answer = self._by_key[key] = Answer(200, {"status": "0", "id": name})
-        self._by_reference[reference] = name
+        self._by_reference[reference] = name, time.monotonic() + act.visible_after
         for receipt in act.receipts:
             words = {"id": name, "reference": reference, "status": receipt.status}
             self._callbacks.tell(self._callback, receipt, partial(_dated, words))

@@ -60,7 +60,7 @@ class Notify(Section):
     postage: Literal["first", "second", "economy"] = "second"
     """How letters are posted."""
     settle_after: Duration = timedelta(minutes=1)
-    """How long a message may be there before a search finds it."""
+    """How long a message may be there before a search finds it: two answers so far apart mean that it never was."""
     callback_secret: SecretText = Field(default={"env": "NOTIFY_CALLBACK_TOKEN"})  # type: ignore[assignment]
     """The bearer token that delivery receipts to /receipts/notify must show; missing: none are taken."""
     poll: Duration = timedelta(minutes=5)
@@ -150,7 +150,9 @@ class Gateway(Section):
     found: Rules = ("200",)
     """Answers to a search that mean that the supplier has the message."""
     absent: Rules = ("404",)
-    """Answers to a search that mean that it never had it."""
+    """Answers to a search that mean that it does not have it."""
+    settle_after: Duration = timedelta(minutes=1)
+    """How long a message may be there before a search finds it: two answers so far apart mean that it never was."""
     timeout: Duration = timedelta(seconds=25)
     """How long one call may take."""
     ca_file: FilePathOrNone = None

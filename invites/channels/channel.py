@@ -130,17 +130,24 @@ class Settlement(Enum):
 
 
 class Provider(Protocol):
-    """Somebody who delivers. Called with no transaction open; may block; may be called from any thread."""
+    """Somebody who delivers. Called with no transaction open; may block; may be called from any thread.
+
+    ``settle_after`` is how long a message may be there before a search finds it, nothing where there is no search.
+    """
 
     name: str
     settlement: Settlement
+    settle_after: timedelta
 
     def send(self, request: Request) -> Outcome:
         """Hand the request over and say what became of it."""
         ...
 
     def search(self, reference: str) -> Outcome:
-        """Say whether a request of that reference arrived: Accepted, NotSent, or Unknown when it cannot be told."""
+        """Say whether a request of that reference arrived: Accepted, NotSent, or Unknown when it cannot be told.
+
+        NotSent is what it sees now; whether that is believed, :mod:`invites.absence` decides.
+        """
         ...
 
 

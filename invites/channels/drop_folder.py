@@ -73,6 +73,7 @@ class DropFolder:
 
     name = "dropfolder"
     settlement = Settlement.DEDUPLICATES
+    settle_after = timedelta(0)
 
     def __init__(
         self,

@@ -40,11 +40,15 @@ _LONGEST_NAME: Final = 128
 
 
 class Search(Masked, Struct, frozen=True):
-    """How to ask whether a message arrived: a GET, which answers mean found, and which mean that it is not there."""
+    """How to ask whether a message arrived: a GET, which answers mean found, and which mean that it is not there.
+
+    ``settle_after`` is how long a message may be there before this finds it.
+    """
 
     url: str
     found: tuple[Rule, ...]
     absent: tuple[Rule, ...]
+    settle_after: timedelta = timedelta(minutes=1)
 
 
 class GatewayOptions(Masked, Struct, frozen=True):
@@ -77,6 +81,7 @@ class Gateway:
         self._options = options
         self._call = HttpCaller("gateway", options.http)
         self.settlement = _settlement(options)
+        self.settle_after = options.search.settle_after if options.search else timedelta(0)
 
     def send(self, request: Request) -> Outcome:
         """Hand the text message over."""
@@ -88,7 +93,7 @@ class Gateway:
         return self._judged(said, request.reference) if isinstance(said, Reply) else said
 
     def search(self, reference: str) -> Outcome:
-        """Ask the supplier whether it has the message, where it can be asked."""
+        """Ask the supplier whether it has the message, where it can be asked; NotSent for one not there (yet)."""
         if not is_reference(reference):
             return NotSent("bad_reference")
         search = self._options.search

@@ -5,16 +5,15 @@ nothing but a placeholder: a text message ``((message))``, an email the subject 
 ``((body))``. Letters go as PDF and need none. Every message carries our reference, and Notify finds it by that: an
 unknown outcome is settled by a search.
 
-A search that finds nothing is believed the second time only, ``settle_after`` later: under load Notify answers before
-it has written down what it took, and for that long it does not find it. Each request is signed with a token of its own
-(HS256; RFC 7519); Notify wants its clock and ours within 30 seconds.
+Under load Notify answers before it has written down what it took, and for that long (``settle_after``) a search does
+not find it. Each request is signed with a token of its own (HS256; RFC 7519); Notify wants its clock and ours within 30
+seconds.
 """
 
 from __future__ import annotations
 
 import base64
 import email.policy
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -48,8 +47,6 @@ from patient_records.model import Masked
 
 LIVE: Final = "https://api.notifications.service.gov.uk"
 
-_MOST_REMEMBERED: Final = 10_000
-
 
 class NotifyOptions(Masked, Struct, frozen=True):
     """What was configured about Notify. ``key`` is a whole API key: its name, the service's id and the secret.
@@ -80,7 +77,7 @@ class Notify:
         self._options = options
         self._clock = clock
         self._call = HttpCaller(PROVIDER, options.http)
-        self._missing = _NotFoundYet(options.settle_after.total_seconds())
+        self.settle_after = options.settle_after
 
     def send(self, request: Request) -> Outcome:
         """Post the message."""
@@ -93,19 +90,16 @@ class Notify:
         return outcome_of(said.status, said.json, self._now(), said.retry_after)
 
     def search(self, reference: str) -> Outcome:
-        """Ask by reference. Not found is NotSent the second time, ``settle_after`` apart, and Unknown till then."""
+        """Ask by reference; NotSent for one that is not found (yet)."""
         if not is_reference(reference):
             return NotSent("bad_reference")
         said = self._asked("GET", f"/v2/notifications?{urlencode({'reference': reference})}")
         if not isinstance(said, Reply) or said.status != 200:  # noqa: PLR2004
             return Unknown(f"notify_search_{said.status}" if isinstance(said, Reply) else said.code)
         name = found(said.json)
-        if name:
-            self._missing.forget(reference)
-            return Accepted(name)
         if name is None:
             return Unknown("notify_answer_unreadable")
-        return NotSent("notify_not_found") if self._missing.again(reference) else Unknown("notify_not_found_yet")
+        return Accepted(name) if name else NotSent("notify_not_found")
 
     def receipt(self, name: str) -> Receipt | None:
         """Ask what became of a message, by the id that Notify gave it; None when that is not known (yet)."""
@@ -144,33 +138,6 @@ class Notify:
             return {**plain, **sender, "phone_number": request.to, "personalisation": values}
         reply_to = {"email_reply_to_id": self._options.reply_to_id} if self._options.reply_to_id else {}
         return {**plain, **reply_to, "email_address": request.to, "personalisation": _subject_and_text(request.body)}
-
-
-class _NotFoundYet:
-    """References that a search did not find, and when that was first so; the oldest is forgotten when there are many.
-
-    In memory only: after a new start a search is done twice again, which is the safe way round.
-    """
-
-    def __init__(self, apart: float) -> None:
-        self._apart = apart
-        self._first: dict[str, float] = {}
-        self._changing = threading.Lock()
-
-    def again(self, reference: str) -> bool:
-        """Note that it was not found; gives whether it was not found long enough ago, too."""
-        with self._changing:
-            first = self._first.setdefault(reference, time.monotonic())
-            if time.monotonic() - first >= self._apart:
-                del self._first[reference]
-                return True
-            if len(self._first) > _MOST_REMEMBERED:
-                del self._first[next(iter(self._first))]
-            return False
-
-    def forget(self, reference: str) -> None:
-        with self._changing:
-            self._first.pop(reference, None)
 
 
 def _subject_and_text(message: bytes) -> dict[str, str]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -73,6 +74,7 @@ class Smtp:
 
     name = "smtp"
     settlement = Settlement.NEITHER
+    settle_after = timedelta(0)
 
     def __init__(self, options: SmtpOptions) -> None:
         self._options = options

@@ -14,6 +14,7 @@ sweeps it.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ class Spool:
 
     name = "spool"
     settlement = Settlement.DEDUPLICATES
+    settle_after = timedelta(0)
 
     def __init__(self, folder: Path) -> None:
         self._folders = {channel: DurableFolder(folder / channel) for channel in _SUFFIX}

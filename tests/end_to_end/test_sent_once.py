@@ -63,6 +63,7 @@ HTTP_MIX = [
 NOTIFY_MIX = [msgspec.structs.replace(act, status=403) if act.status == 429 else act for act in HTTP_MIX]
 """After a 429 of Notify a message waits for a minute."""
 REFUSED = Act("answer", status=200, body='{"status": "3"}')
+FOUND_LATER = Act("drop", record=True, visible_after=0.1)
 NOT_A_NUMBER = Act("answer", status=400, text="ValidationError: phone_number Not enough digits")
 SMTP_MIX = [
     Act(weight=4),
@@ -86,7 +87,7 @@ def gateway(street: FakeStreet, **more: Any) -> dict[str, Any]:
 
 
 def searchable(street: FakeStreet) -> dict[str, Any]:
-    return gateway(street, search_url=street.url + "/sms?reference={reference}")
+    return gateway(street, search_url=street.url + "/sms?reference={reference}", settle_after="300ms")
 
 
 def deduplicating(street: FakeStreet) -> dict[str, Any]:
@@ -153,8 +154,8 @@ class DyingDaemon(DaemonProcess):
 def script(seed: int) -> Script:
     return Script(
         smtp=Part(mix=SMTP_MIX, seed=seed),
-        gateway=Part(mix=[*HTTP_MIX, REFUSED], seed=seed),
-        notify=Part(mix=[*NOTIFY_MIX, NOT_A_NUMBER, Act(weight=1, visible_after=0.1)], seed=seed),
+        gateway=Part(mix=[*HTTP_MIX, REFUSED, FOUND_LATER], seed=seed),
+        notify=Part(mix=[*NOTIFY_MIX, NOT_A_NUMBER, FOUND_LATER], seed=seed),
     )
 
 

@@ -87,16 +87,6 @@ def test_the_daily_limit_waits_for_the_day_to_end() -> None:
     assert outcome_of(429, None, NOW, 7) == NotSent("notify_429", timedelta(seconds=7))
 
 
-def test_a_message_that_is_not_found_yet_is_asked_for_twice_before_that_is_believed() -> None:
-    with FakeStreet(script(Act("drop", record=True, visible_after=HANGS))) as street:
-        patient = street.notify(settle_after=timedelta(hours=1))
-        assert isinstance(patient.send(sms()), Unknown)
-        assert patient.search("ref-1") == Unknown("notify_not_found_yet")
-        assert patient.search("ref-1") == Unknown("notify_not_found_yet")
-        while not isinstance(found := patient.search("ref-1"), Accepted):
-            assert found == Unknown("notify_not_found_yet")
-
-
 def test_a_server_that_is_not_there_is_not_sent_and_a_search_of_it_unknown() -> None:
     with FakeStreet() as street:
         notify = street.notify()

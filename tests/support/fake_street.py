@@ -22,6 +22,7 @@ from tests.support.patience import SAFETY
 TEMPLATES = {"sms": "sms-template", "email": "email-template"}
 NOT_SENT = tuple(read_rule(text) for text in ("3xx", "4xx"))
 ACCEPTED = (read_rule("200 status=0"),)
+FOUND_OR_ABSENT = (read_rule("200"),), (read_rule("404"),)
 
 
 class FakeStreet:
@@ -85,14 +86,21 @@ class FakeStreet:
         self._closing.append(made.close)
         return made
 
-    def gateway(self, *, timeout: float = SAFETY, searchable: bool = False, **options: object) -> Gateway:
+    def gateway(
+        self,
+        *,
+        timeout: float = SAFETY,
+        searchable: bool = False,
+        settle_after: timedelta = timedelta(0),
+        **options: object,
+    ) -> Gateway:
         """Give a provider that sends to the gateway."""
         plain: dict[str, object] = {
             "url": f"{self.url}/sms",
             "accepted": ACCEPTED,
             "not_sent": NOT_SENT,
             "reference_at": "id",
-            "search": Search(f"{self.url}/sms?reference={{reference}}", (read_rule("200"),), (read_rule("404"),))
+            "search": Search(f"{self.url}/sms?reference={{reference}}", *FOUND_OR_ABSENT, settle_after)
             if searchable
             else None,
         }

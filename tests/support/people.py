@@ -120,6 +120,7 @@ class ScriptedProvider:
     def __init__(self, settlement: Settlement = Settlement.NEITHER, name: str = "scripted") -> None:
         self.name = name
         self.settlement = settlement
+        self.settle_after = timedelta(0)
         self.outcome: Outcome = Accepted("theirs")
         self.script: list[Outcome | Exception] = []
         self.found: Outcome = Unknown("not_told")
