@@ -6,6 +6,9 @@ died, was deleted or merged, is on hold, is registered already; the date is anot
 must be one amount of work: the same statements in the same order, the same derivations, and one commit. Where there is
 no row to work on, the statements name a row that cannot exist, and what is opened is a decoy, made at the start.
 
+A try is counted before anything is looked at, and taken back when it was right: a hundred tries at once, each in a
+transaction of its own, are not a hundred guesses.
+
 What is left is below a guesser's reach: the right date of a pair that has ended and the wrong one of a good one differ
 by no statement; the fifth wrong date costs one line of the audit trail more, for a pair that ended with it.
 """
@@ -33,7 +36,7 @@ from patient_records.audit_actions import Action, ActorKind
 from patient_records.errors import SealBroken
 from patient_records.instants import to_micros
 from patient_records.keys import KeyRing
-from patient_records.limits import Exceeded, Limits
+from patient_records.limits import Exceeded, Limit, Limits
 from patient_records.model import BirthDate, Demographics, Masked, PatientRecord, PersonName, Standing
 from patient_records.repository import OpenRecord, Records, StoredRecord
 from patient_records.sealing import KEY_BYTES, SealingKey
@@ -95,12 +98,12 @@ class Challenge:
         ``address`` is the network address that it comes from; Exceeded says that too many wrong answers came from
         there, and nothing was looked at. ``born`` None is a date that no calendar has: a wrong one.
         """
-        exceeded = self._limits.exceeded(connection, WRONG_BY_ADDRESS, address, now)
+        exceeded = self._count(connection, WRONG_BY_ADDRESS, address, now)
         if exceeded is not None:
             return exceeded
         row = self._find(connection, pair)
         subject = str(row.record_id) if row is not None else lookup(pair.code, self._decoy.pepper).hex()
-        too_many = self._limits.exceeded(connection, WRONG_BY_RECORD, subject, now)
+        too_many = self._limits.take(connection, WRONG_BY_RECORD, subject, now)
         stored = self._records.row(connection, row.record_id if row is not None else NOBODY, lock=True)
         row = self._again(connection, row)
         opened = self._opened(row, stored, pair)
@@ -108,18 +111,18 @@ class Challenge:
         alive = opened is not None and row is not None and self._alive(row, opened.record, now)
         if opened is not None and row is not None and alive and right and too_many is None:
             self._heard(row.organisation, True)
+            self._limits.give_back(connection, WRONG_BY_ADDRESS, address, now)
+            self._limits.give_back(connection, WRONG_BY_RECORD, subject, now)
             return Proven(opened, row.id)
         guessed = row.id if row is not None and opened is not None and alive and not right else NOBODY
         if row is not None and guessed == row.id:
             self._heard(row.organisation, False)
         self._count_wrong(connection, row, guessed, now)
-        self._limits.take(connection, WRONG_BY_ADDRESS, address, now)
-        self._limits.take(connection, WRONG_BY_RECORD, subject, now)
         return None
 
     def disown(self, connection: Connection, pair: AccessToken, address: str, now: datetime) -> Exceeded | None:
         """End a pair whose holder says "this is not me"; the same work and no answer, whether there is such a pair."""
-        exceeded = self._limits.exceeded(connection, WRONG_BY_ADDRESS, address, now)
+        exceeded = self._count(connection, WRONG_BY_ADDRESS, address, now)
         if exceeded is not None:
             return exceeded
         row = self._find(connection, pair)
@@ -129,7 +132,6 @@ class Challenge:
         mine = row.id if row is not None and opened is not None else NOBODY
         ended = {"ended_at": to_micros(now), "end_reason": DISOWNED, "wrapped_key": None}
         connection.execute(update(access_tokens).where(_T.id == mine, _T.ended_at.is_(None)).values(**ended))
-        self._limits.take(connection, WRONG_BY_ADDRESS, address, now)
         if opened is not None and row is not None and row.ended_at is None:
             end_invitations_of_token(connection, row.record_id, row.id, DISOWNED, now)
             self._tell(connection, Action.PAIR_DISOWNED, row, now)
@@ -151,6 +153,11 @@ class Challenge:
         except SealBroken:
             return None
         return opened if self._alive(row, opened.record, now) else None
+
+    def _count(self, connection: Connection, limit: Limit, subject: str, now: datetime) -> Exceeded | None:
+        """Count a try, or say that there were too many. Looked at first: a flood writes nothing and locks no row."""
+        exceeded = self._limits.exceeded(connection, limit, subject, now)
+        return exceeded or self._limits.take(connection, limit, subject, now)
 
     def _find(self, connection: Connection, pair: AccessToken) -> Row[Any] | None:
         """Look the code up under every pepper that there is."""

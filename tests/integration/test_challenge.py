@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import update
 
@@ -23,6 +26,7 @@ from patient_records.limits import Exceeded
 from patient_records.model import BirthDate, Standing
 from patient_records.repository import Records
 from tests.support.accounts import BORN, Registry, draw_one, statements, without_organisation_keys
+from tests.support.patience import SAFETY
 from tests.support.people import DEAD, House, person
 
 ANOTHER_DAY = date(1980, 12, 11)
@@ -232,6 +236,24 @@ def test_too_many_wrong_answers_from_one_address_close_it_and_no_other(registry:
     assert isinstance(registry.prove(pair, address="192.0.2.8"), Proven)
     registry.house.later(timedelta(minutes=16))
     assert isinstance(registry.prove(pair), Proven)
+
+
+def test_a_dozen_tries_at_once_are_not_a_dozen_guesses(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    most, dozen = 3, 12
+    monkeypatch.setattr(module, "WRONG_BY_ADDRESS", msgspec.structs.replace(WRONG_BY_ADDRESS, most=most))
+    pairs = [registry.pair(registry.somebody(number)) for number in range(dozen)]
+    together = threading.Barrier(dozen)
+
+    def guess(pair: AccessToken) -> object:
+        together.wait(SAFETY)
+        return registry.prove(pair, ANOTHER_DAY)
+
+    with ThreadPoolExecutor(dozen) as pool:
+        said = list(pool.map(guess, pairs))
+    assert sum(answer is None for answer in said) == most
+    assert sum(row["wrong_answers"] == 1 for row in registry.house.rows("access_tokens")) == most
+    assert isinstance(registry.prove(pairs[0]), Exceeded)
+    assert isinstance(registry.prove(pairs[0], address="192.0.2.8"), Proven)
 
 
 def test_too_many_wrong_answers_about_one_person_refuse_even_the_right_one(registry: Registry) -> None:
