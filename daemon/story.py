@@ -19,6 +19,7 @@ from patient_records.effects import Effect, effects_on
 from patient_records.instants import from_micros, maybe_instant
 from patient_records.lineage import forerunners_of, survivor_of
 from patient_records.model import Identifier
+from patient_records.public_ids import record_of
 from patient_records.repository import Records
 
 
@@ -76,10 +77,9 @@ def find(connection: Connection, records: Records, text: str, organisations: lis
     A bare number is tried with every kind of identifier that this database has seen.
     """
     text = text.strip()
-    by_public_id = select(tables.patient_records.c.id).where(tables.patient_records.c.public_id == text.lower())
-    found = connection.scalar(by_public_id)
+    found = record_of(connection, text.lower())
     if found is not None:
-        return int(found)
+        return found
     known = [Identifier(authority, kind, text, owner) for owner, authority, kind in records.kinds.all(connection)]
     candidates = [*_as_written(text, organisations), *known]
     for identifier in candidates:

@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}").fullmatch
+_LONGEST_NAME: Final = 128
 UNREADABLE: Final = "unreadable_code"
 """Stands in place of a provider's code that is no code: prose may quote an address."""
 
@@ -84,3 +85,11 @@ def code_of(text: str) -> str:
     """Cut a provider's text to a code: itself where it is one (64 letters, digits, ``_.-``), else that it is none."""
     text = text.strip()
     return text if not text or _CODE(text) else UNREADABLE
+
+
+def name_of(text: str) -> str:
+    """Give a provider's text as the name of a message; empty for what can be none, which no database may be asked for.
+
+    PostgreSQL takes neither NUL nor, in a key, what is longer than a page.
+    """
+    return text if text.isascii() and text.isprintable() and len(text) <= _LONGEST_NAME else ""

@@ -17,6 +17,18 @@ from patient_records.id_time import COUNTER_BITS, EPOCH_MS
 _COUNTER_MASK: Final = (1 << COUNTER_BITS) - 1
 
 
+_LONGEST: Final = 19
+"""Digits of 2**63."""
+
+
+def read_row_id(text: str) -> int | None:
+    """Read a row id that came from outside; None for what can be no row's, which no database may be asked for."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST):
+        return None
+    number = int(text)
+    return number if number < 1 << 63 else None
+
+
 class IdSource:
     """Makes row ids; safe to call from several threads.
 

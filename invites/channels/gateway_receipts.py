@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from invites.channels.gateway_rules import at as text_at
-from invites.receipt import Receipt, ReceiptState, code_of
+from invites.receipt import Receipt, ReceiptState, code_of, name_of
 
 MOST_ITEMS: Final = 1000
 """Receipts in one call."""
@@ -17,7 +17,6 @@ MOST_ITEMS: Final = 1000
 _MILLISECONDS_FROM: Final = 10**11
 """A number of seconds as large as this lies 3,000 years ahead: they are milliseconds."""
 _LATEST: Final = 10**14
-_LONGEST: Final = 128
 
 
 class ReceiptFields(Struct, frozen=True):
@@ -55,15 +54,14 @@ def _receipt(provider: str, fields: ReceiptFields, said: Any, now: datetime) -> 
 
 
 def _name(said: Any, path: str) -> str:
-    name = (text_at(said, path) or "") if path else ""
-    return name if name.isascii() and name.isprintable() and len(name) <= _LONGEST else ""
+    return name_of((text_at(said, path) or "") if path else "")
 
 
 def _instant(text: str | None) -> datetime | None:
     if not text:
         return None
     if text.isascii() and text.isdigit():
-        number = int(text)
+        number = int(text[: len(str(_LATEST))])
         if number >= _LATEST:
             return None
         return datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, UTC)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Unknown
-from invites.receipt import Receipt, ReceiptState, code_of
+from invites.receipt import Receipt, ReceiptState, code_of, name_of
 
 PROVIDER: Final = "notify"
 RATE_WINDOW: Final = timedelta(seconds=60)
@@ -79,7 +79,8 @@ def receipt_of(said: Any, now: datetime) -> Receipt | None:
     """Read a notification as a callback or a poll gives it; None for one that says nothing yet, or cannot be read."""
     if not isinstance(said, dict):
         return None
-    status, reference, name = _text(said.get("status")), _text(said.get("reference")), _text(said.get("id"))
+    status = _text(said.get("status"))
+    reference, name = name_of(_text(said.get("reference"))), name_of(_text(said.get("id")))
     if status not in _STATES or not (reference or name):
         return None
     state, permanent = _STATES[status]

@@ -195,6 +195,8 @@ def decoded(raw: bytes, operation: Operation) -> Any:
     except msgspec.MsgspecError as error:
         found = _PLACE.search(str(error))
         raise trouble.wrong_body(found[1] if found else "") from None
+    except RecursionError:  # brackets in brackets in brackets
+        raise trouble.wrong_body("") from None
 
 
 def _form(raw: bytes) -> dict[str, str]:

@@ -103,7 +103,10 @@ def _document(request: Request, content: bytes) -> Any:
         return dict(request.query_params)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:
         return dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
-    return msgspec.json.decode(content)
+    try:
+        return msgspec.json.decode(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _said(status: int, headers: Mapping[str, str] | None = None) -> Response:

@@ -14,7 +14,7 @@ from invites.on_request import Issued, OnRequest, trail_of
 from invites.refusal import Refusal
 from patient_records.audit import AuditTrail
 from patient_records.model import Masked
-from patient_records.public_ids import record_of
+from patient_records.public_ids import PATTERN, record_of
 from web.api import error_body, trouble
 from web.api.error_body import ErrorBody
 from web.api.operation import ISSUERS, Call, Operation, PathParameter, Told
@@ -47,7 +47,7 @@ def status_of(*, emailed: bool) -> InvitationStatus:
 USER_ID: Final = PathParameter(
     name="id",
     description="The user's id, as byNationalId gives it",
-    pattern="[0-9a-f]{32}",
+    pattern=PATTERN,
     example="0123456789abcdef0123456789abcdef",
     otherwise=lambda: trouble.refused(Refusal.NOT_FOUND),
 )

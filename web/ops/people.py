@@ -16,6 +16,7 @@ from invites.on_request import Refused as NoPair
 from invites.recipient.person_name import full_name
 from invites.wording.phrases import in_groups, join_page
 from patient_records.decisions import Decision, Ground, Verdict
+from patient_records.ids import read_row_id
 from patient_records.limits import Limit
 from web.ops.accounts import StaffAccount
 from web.ops.desk import OpsDesk
@@ -205,7 +206,8 @@ class People:
 def _pair_ids(form: Form) -> list[int] | None:
     """Which pairs: the one that was named, or None for all."""
     text = form.text("pair", 20)
-    return None if text == "all" else [int(text)] if text.isascii() and text.isdigit() else []
+    named = read_row_id(text)
+    return None if text == "all" else [named] if named is not None else []
 
 
 def _said(request: Request) -> str | None:

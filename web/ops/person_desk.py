@@ -29,6 +29,7 @@ from patient_records.decisions import Decider, Decision, Ground, Verdict
 from patient_records.limits import Exceeded
 from patient_records.lineage import survivor_of
 from patient_records.model import Masked, PatientRecord
+from patient_records.public_ids import record_of
 from patient_records.repository import OpenRecord
 from patient_records.tables import patient_records
 from web.ops import accounts
@@ -233,7 +234,7 @@ class PersonDesk:
 
     def _theirs(self, connection: Connection, account: StaffAccount, public_id: str) -> int | None:
         """The record of that public id, where it is one of the coordinator's organisation."""
-        record_id = connection.scalar(select(patient_records.c.id).where(patient_records.c.public_id == public_id))
+        record_id = record_of(connection, public_id)
         found = self._standing(connection, account, record_id)
         return None if isinstance(found, NotFound) or record_id is None else survivor_of(connection, record_id)
 

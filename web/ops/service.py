@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from invites.by_hand import UnknownEntry, Word, unknown_entries
 from patient_records.audit import AuditEntry
 from patient_records.audit_actions import Action
+from patient_records.ids import read_row_id
 from web.ops import accounts
 from web.ops.accounts import StaffAccount
 from web.ops.desk import OpsDesk
@@ -45,7 +46,7 @@ class Service:
         """The page, and the word of staff."""
         return [
             Route("/service", self._door.guarded(self._show), methods=["GET"]),
-            Route("/entries/{entry_id:int}/settle", self._door.guarded(self._settle), methods=["POST"]),
+            Route("/entries/{entry_id:str}/settle", self._door.guarded(self._settle), methods=["POST"]),
         ]
 
     async def _show(self, request: Request, account: StaffAccount) -> Response:
@@ -75,11 +76,13 @@ class Service:
 
     async def _settle(self, request: Request, account: StaffAccount) -> Response:
         form = await self._pages.forms.read(request)
+        entry_id = read_row_id(request.path_params["entry_id"])
+        if entry_id is None:
+            raise HTTPException(404)
         try:
             word = Word(form.text("word"))
         except ValueError:
             raise HTTPException(400) from None
-        entry_id = request.path_params["entry_id"]
         settled = await self._desk.run(
             lambda: self._desk.transact(lambda c, now: self._say(c, account, entry_id, word, now))
         )
