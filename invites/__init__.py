@@ -13,8 +13,8 @@ The path of one person through the files of this room:
    What may be issued and sent now (:mod:`~invites.rhythm`) is asked of the :mod:`~invites.gate`: hours,
    :mod:`~invites.pauses`, the day's :mod:`~invites.tally`, the :mod:`~invites.canary`.
 3. :mod:`~invites.dispatch` takes due entries of one channel all the way: claim, :mod:`~invites.prepare` (re-check and
-   render), mark, send (:mod:`~invites.senders`, :mod:`~invites.channels`), :mod:`~invites.finish`. What may become of
-   an entry is a table in :mod:`~invites.invitation`.
+   render), mark, a :mod:`~invites.last_look`, send (:mod:`~invites.senders`, :mod:`~invites.channels`),
+   :mod:`~invites.finish`. What may become of an entry is a table in :mod:`~invites.invitation`.
    Who has not registered in time is written to again by :mod:`~invites.reminders`.
 4. What did not arrive goes :mod:`~invites.onward` to the next channel; of what nobody knows whether it did,
    :mod:`~invites.settle` finds out; what a provider says afterwards (:mod:`~invites.receipt`) is taken in by

@@ -5,9 +5,10 @@ changed: a record is assessed as it was and as it is, and only a difference touc
 row, all of a batch in one statement.
 
 Death, deletion, a merge, registration, a hold or an exclusion, and a changed date of birth *stop*: queued entries are
-cancelled and outstanding pairs end. An entry that is being sent cannot be unsent; its pair ends all the same. An
-invitation that was stopped before it left the house does not count as one, so that the person is invited once the hold
-is lifted or the date of birth is right.
+cancelled and outstanding pairs end. One that is marked *sending* is stopped by the :mod:`~invites.last_look`, unless
+its call has begun, which cannot be called back; its pair ends all the same. An invitation that was stopped before it
+left the house does not count as one, so that the person is invited once the hold is lifted or the date of birth is
+right.
 """
 
 from __future__ import annotations

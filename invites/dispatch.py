@@ -5,7 +5,7 @@ The way of a batch, and where it may break off:
 1. *claim* commits a lease. Dying after it: the lease lapses, the entries are free again.
 2. *prepare* re-checks and renders, outside any transaction. Dying here: the same.
 3. *mark* commits ``sending``, the attempt number and the sealed request. Dying after it: nobody knows, ``unknown``.
-4. *send* calls the provider from a few threads, with no transaction open.
+4. *send* calls the provider from a few threads, with no transaction open, each after a :mod:`~invites.last_look`.
 5. *finish* commits what came of it, behind the fence of the attempt number.
 
 Each lane has its own thread and its own senders, so a provider that hangs holds up nothing but its own channel. A call
@@ -32,6 +32,7 @@ from invites.channels.channel import OUTCOME_NAMES, HandedOver
 from invites.finish import Answer, Finish, NotBegun
 from invites.gate import Gate
 from invites.invitation import FINAL, EntryEvent, EntryState, after
+from invites.last_look import LastLook
 from invites.onward import Onward, Undelivered
 from invites.options import InviteOptions, Lane
 from invites.outbox import NOT_BEGUN, Move, OutboxEntry, Start
@@ -106,7 +107,7 @@ class Dispatch:
         self._elapsed = elapsed
         self._held_back = False
         self._gate = Gate(options)
-        self._pauses = Brake(database, elapsed)
+        self._last_look = partial(LastLook, database, Brake(database, elapsed), elapsed)
         self._prepare = Prepare(database, records, lane, options)
         self._senders = Senders(lane.channel.kind, options.senders)
         self._answers = AnswersKept(finish)
@@ -120,7 +121,7 @@ class Dispatch:
             prepare=self._prepare,
             senders=self._senders,
             answers=self._answers,
-            brake=self._brake,
+            last_look=self._last_look,
             throttle=self._throttle,
             elapsed=elapsed,
         )
@@ -165,10 +166,13 @@ class Dispatch:
         if stopping():
             ready, dropped = [], [_given_back(entry) for entry in entries]
         report.dropped.update(drop.code for drop in dropped)
+        marked_at = self._elapsed()
+        begun = self._mark(owner, ready, dropped)
+        look = self._last_look({each.entry.id: each.version for each in begun}, marked_at)
         send = self._lane.provider.send
         calls = [
-            Call(each.entry, each.entry.attempt + 1, partial(send, each.request), self._brake(each.entry))
-            for each in self._mark(owner, ready, dropped)
+            Call(each.entry, each.entry.attempt + 1, partial(send, each.request), look.before(each.entry))
+            for each in begun
         ]
         for group in self._senders.answers(calls, may_begin=may_begin):
             self._answers.add(group)
@@ -217,11 +221,6 @@ class Dispatch:
             entries = outbox.claim(connection, channel, owner, lease=lease, limit=most, now=now, barred=barred)
             self._throttle.take(connection, len(entries), now)
         return entries
-
-    def _brake(self, entry: OutboxEntry) -> Callable[[], bool]:
-        """Whether nobody paused this message's organisation and channel since it was marked."""
-        invitation = entry.invitation_id is not None
-        return partial(self._pauses.allows, entry.organisation, entry.channel, invitation=invitation)
 
     def _open(self, connection: Connection, mine: list[Ready], now: datetime) -> list[Ready]:
         """Those that may go out now: hours and pauses asked again, and a place of the day's cap taken for each."""

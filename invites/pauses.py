@@ -2,8 +2,9 @@
 
 A pause is a row. It stops invitations and reminders of its organisation and channel (empty: all of either) from being
 issued and from being sent, or with ``everything`` every message: the kill switch. A lane asks twice: in the transaction
-that claims and the one that marks, and, by :class:`Brake`, before each single call of a provider. What was marked and
-not called then is certainly not sent and is queued again. A call that has begun cannot be called back.
+that claims and the one that marks, and, by :class:`Brake`, before each single call of a provider (in its
+:mod:`~invites.last_look`). What was marked and not called then is certainly not sent and is queued again. A call that
+has begun cannot be called back.
 """
 
 from __future__ import annotations

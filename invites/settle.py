@@ -18,7 +18,7 @@ open. That is found out before anything is marked, so that one broken entry hold
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -32,6 +32,7 @@ from invites.channels.channel import NotSent, Outcome, Refused, Request, Settlem
 from invites.eligibility import Reason
 from invites.gate import Gate
 from invites.invitation import EntryEvent, EntryState
+from invites.last_look import LastLook
 from invites.options import InviteOptions, Lane
 from invites.outbox import REQUEST, Move, OutboxEntry, Start
 from invites.prepare import Cleared, Dropped, Prepare, decode_request
@@ -70,7 +71,7 @@ class Settle:
         prepare: Prepare,
         senders: Senders,
         answers: AnswersKept,
-        brake: Callable[[OutboxEntry], Callable[[], bool]],
+        last_look: Callable[[Mapping[int, int], float], LastLook],
         throttle: Throttle,
         elapsed: Callable[[], float],
     ) -> None:
@@ -80,7 +81,8 @@ class Settle:
         self._prepare = prepare
         self._senders = senders
         self._answers = answers
-        self._brake = brake
+        self._last_look = last_look
+        self._elapsed = elapsed
         self._gate = Gate(options)
         self._throttle = throttle
         self._absences = Absences(lane.provider.settle_after, elapsed)
@@ -157,10 +159,12 @@ class Settle:
         self._give_up([drop for drop in dropped if drop.entry.id not in nowhere])
         repeats, codes = _repeats([said for said in checked if isinstance(said, Cleared)])
         self._leave_to_a_person(codes | nowhere)
+        marked_at = self._elapsed()
         begun = self._mark(repeats)
+        look = self._last_look({each.entry.id: each.version for each in begun}, marked_at)
         send = self._lane.provider.send
         calls = [
-            Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request), self._brake(each.entry))
+            Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request), look.before(each.entry))
             for each in begun
         ]
         for group in self._senders.answers(calls, may_begin=may_begin):
