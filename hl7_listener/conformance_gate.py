@@ -6,46 +6,23 @@ it, and the answer comes after the commit as ever. So order is kept, and nothing
 
 It costs what hl7apy costs: some 60 messages a second for all enforcing listeners of a daemon together, and as much of a
 processor. Whoever cannot be checked (too large, too slow, no process) cannot be called conformant, and is answered AE,
-too; it is kept in quarantine, from where a person can have it applied all the same.
+too; it is kept in quarantine, from where a person can have it applied all the same. So is a message that the gate
+itself fails over, as an internal error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from msgspec.structs import replace
 
-from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, Location
-from hl7_listener.arrival import Arrival, Refused, Taker, Unanswered
+from hl7_listener.arrival import INTERNAL_ERROR, Arrival, Refused, Taker, Unanswered
 from hl7_listener.conformance_checker import Checker
-from hl7_listener.conformance_process import CheckFailed
-from hl7_listener.finding import (
-    MISPLACED_SEGMENT,
-    MISSING_REQUIRED,
-    MOST_BYTES,
-    NOT_CHECKED,
-    NOT_IN_TABLE,
-    TOO_LARGE_TO_CHECK,
-    TOO_SLOW_TO_CHECK,
-    UNKNOWN_SEGMENT,
-    Finding,
-)
-
-MOST_TOLD: Final = 10
-"""ERR segments of one answer; the sender's report has the rest."""
-_CODES: Final = {
-    MISSING_REQUIRED: FaultCode.REQUIRED_FIELD_MISSING,
-    NOT_IN_TABLE: FaultCode.TABLE_VALUE_NOT_FOUND,
-    MISPLACED_SEGMENT: FaultCode.SEGMENT_SEQUENCE_ERROR,
-    UNKNOWN_SEGMENT: FaultCode.SEGMENT_SEQUENCE_ERROR,
-}
-_SEGMENT_ID: Final = 3
-_LATE, _RESTING = "late", "resting"
-_PAUSE: Final = 1.0
-"""Seconds between attempts while the checking process rests."""
+from hl7_listener.conformance_judge import ConformanceJudge
+from hl7_listener.finding import NOT_CHECKED, Finding
 
 
 class ConformanceGate:
@@ -53,7 +30,7 @@ class ConformanceGate:
 
     def __init__(self, behind: Taker, checker: Checker, internal_error: Callable[[BaseException], None]) -> None:
         self._behind = behind
-        self._checker = checker
+        self._judge = ConformanceJudge(checker, internal_error)
         self._internal_error = internal_error
         self._waiting: deque[Sequence[Arrival]] = deque()
         self._ready = threading.Condition()
@@ -84,7 +61,7 @@ class ConformanceGate:
         self._dropping = True
         with self._ready:
             self._waiting.clear()
-        self._checker.end()
+        self._judge.end()
         return False
 
     def _run(self) -> None:
@@ -92,7 +69,7 @@ class ConformanceGate:
             while (arrivals := self._next()) is not None:
                 self._pass(arrivals)
         finally:
-            self._checker.close()
+            self._judge.close()
 
     def _next(self) -> Sequence[Arrival] | None:
         with self._ready:
@@ -100,62 +77,44 @@ class ConformanceGate:
             return self._waiting.popleft() if self._waiting else None
 
     def _pass(self, arrivals: Sequence[Arrival]) -> None:
-        """Hand on one by one, that answers come as they are known; the messages of a batch frame stay together."""
-        together: list[Arrival] = []
-        for arrival in arrivals:
-            if together and not arrival.follows:
-                self._hand_on(together)
-                together = []
-            together.append(self._judged(arrival))
-        self._hand_on(together)
+        """Hand on one by one, that answers come as they are known; the messages of a batch frame stay together.
+
+        Never raises: without this thread no enforcing listener would answer anybody again.
+        """
+        handed_on = 0
+        try:
+            for end in _frame_ends(arrivals):
+                self._hand_on([self._judged(arrival) for arrival in arrivals[handed_on:end]])
+                handed_on = end
+        except BaseException as error:  # noqa: BLE001 (see above)
+            self._tell(error)
+            with contextlib.suppress(Exception):  # nobody left to hand them to: unanswered, they are sent again
+                self._hand_on([_not_judged(arrival) for arrival in arrivals[handed_on:]])
+
+    def _judged(self, arrival: Arrival) -> Arrival:
+        try:
+            return self._judge.judged(arrival)
+        except BaseException as error:  # noqa: BLE001 (a fault of ours must not pass for conformance, nor stop the feed)
+            self._tell(error)
+            return _not_judged(arrival)
+
+    def _tell(self, error: BaseException) -> None:
+        with contextlib.suppress(Exception):
+            self._internal_error(error)
 
     def _hand_on(self, arrivals: Sequence[Arrival]) -> None:
         if not self._dropping:
             self._behind.submit(arrivals)
 
-    def _judged(self, arrival: Arrival) -> Arrival:
-        if isinstance(arrival.meaning, Refused | Unanswered) or arrival.source.abandoned:
-            return arrival
-        try:
-            found = self._found(arrival)
-        except Exception as error:  # noqa: BLE001 (a fault of ours must not pass for conformance, nor stop the feed)
-            self._internal_error(error)
-            found = (Finding(NOT_CHECKED),)
-        if not found:
-            return replace(arrival, checked=())
-        return replace(arrival, checked=found, meaning=refusal(found))
 
-    def _found(self, arrival: Arrival) -> tuple[Finding, ...]:
-        if len(arrival.raw) > MOST_BYTES:
-            return (Finding(TOO_LARGE_TO_CHECK),)
-        while True:
-            try:
-                return self._checker.check(arrival.raw, arrival.header.charset, arrival.listener.message_profiles)
-            except CheckFailed as error:
-                if error.code != _RESTING or self._dropping:
-                    return (Finding(TOO_SLOW_TO_CHECK if error.code == _LATE else NOT_CHECKED),)
-            with self._ready:  # the process is started again in a while; until then it is no message's fault
-                self._ready.wait_for(lambda: self._dropping, _PAUSE)
+def _frame_ends(arrivals: Sequence[Arrival]) -> list[int]:
+    """Give the positions behind the last message of each frame."""
+    starts = [position for position, arrival in enumerate(arrivals) if position and not arrival.follows]
+    return [*starts, len(arrivals)]
 
 
-def refusal(found: Sequence[Finding]) -> Refused:
-    """The answer to a message with these findings: rules and places, never what stands there."""
-    first = f"{found[0].rule} {found[0].place}".strip()
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    return Refused(AckCode.AE, f"not conformant: {first}{more}", tuple(_fault(one) for one in found[:MOST_TOLD]))
-
-
-def _fault(finding: Finding) -> Fault:
-    return Fault(_CODES.get(finding.rule, FaultCode.DATA_TYPE_ERROR), _location(finding.place), finding.rule)
-
-
-def _location(place: str) -> Location:
-    """``PID-5.1`` as an ERR location; a group of segments has none."""
-    segment, _, rest = place.partition("-")
-    if len(segment) != _SEGMENT_ID:
-        return Location()
-    field, _, component = rest.partition(".")
-    number = component.partition(".")[0]
-    if not field.isdigit():
-        return Location(segment, 1)
-    return Location(segment, 1, int(field), 1 if number else 0, int(number) if number.isdigit() else 0)
+def _not_judged(arrival: Arrival) -> Arrival:
+    """Make of a message that we failed over one that is kept for a person, answered AE and counted as not checked."""
+    if isinstance(arrival.meaning, Refused | Unanswered):
+        return arrival
+    return replace(arrival, checked=(Finding(NOT_CHECKED),), meaning=INTERNAL_ERROR)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from hl7_listener.arrival import Arrival
 from hl7_listener.conformance_process import CheckFailed
 from hl7_listener.finding import MOST_BYTES, Finding
 from tests.support.listening import Listening
@@ -122,8 +124,49 @@ def test_a_fault_of_ours_does_not_pass_either_and_stops_nobody(sqlite_url: str) 
         assert [type(error) for error in listening.told.errors] == [RuntimeError]
 
 
+@pytest.mark.parametrize("fault", [RuntimeError("ours"), SystemExit(1)])
+def test_the_gate_outlives_what_is_raised_in_it(
+    database_url: str, fault: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the check, where nothing is expected to fail: answered, kept, told of, and the next one is checked."""
+    with Listening(database_url, validation="enforce", checker=Script()) as listening:
+        judged = listening.gate._judge.judged
+
+        def failing(arrival: Arrival) -> Arrival:
+            if arrival.control_id == "G2":
+                raise fault
+            return judged(arrival)
+
+        monkeypatch.setattr(listening.gate._judge, "judged", failing)
+        with listening.wire() as wire:
+            wire.send(BHS + good(1) + good(2) + good(3) + b"BTS|3\r", good(4))
+            answers = [msa(wire.receive()) for _ in range(4)]
+        assert [code for code, _, _ in answers] == ["AA", "AE", "AA", "AA"]
+        assert answers[1][2] == "rejected: internal error"
+        assert listening.hospital.find("2") is None
+        assert listening.quarantine == ["internal error"]
+        assert listening.told.errors == [fault]
+        assert [one.arrival.checked for one in listening.told.settled] == [(), (Finding("not_checked"),), (), ()]
+
+
+def test_what_could_not_be_handed_on_is_answered_all_the_same(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Listening(sqlite_url, validation="enforce", checker=Script()) as listening, listening.wire() as wire:
+        submit, faults = listening.ingest.submit, [MemoryError()]
+
+        def failing(arrivals: Sequence[Arrival]) -> None:
+            if faults:
+                raise faults.pop()
+            submit(arrivals)
+
+        monkeypatch.setattr(listening.ingest, "submit", failing)
+        wire.send(good(1), good(2))
+        assert {msa(wire.receive())[:2] for _ in range(2)} >= {("AE", "G1")}
+        assert [type(error) for error in listening.told.errors] == [MemoryError]
+        assert msa(wire.exchange(good(3)))[0] == "AA"
+
+
 def test_a_process_that_rests_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hl7_listener.conformance_gate._PAUSE", 0.01)
+    monkeypatch.setattr("hl7_listener.conformance_judge._PAUSE", 0.01)
     checker = Script(*[CheckFailed("resting")] * 3)
     with Listening(sqlite_url, validation="enforce", checker=checker) as listening, listening.wire() as wire:
         assert msa(wire.exchange(good(1)))[0] == "AA"
