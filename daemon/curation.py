@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from daemon.bootstrap import House, utc_now
-from hl7_listener.arrival import Settled
+from hl7_listener.arrival import Arrival, Settled
+from hl7_listener.conformance_judge import ConformanceJudge
+from hl7_listener.conformance_process import CheckingProcess
 from hl7_listener.csv_import import LISTENER, CsvImport
 from hl7_listener.options import ListenerOptions
 from hl7_listener.replay import Replay
-from hl7_listener.reprocessing import Also, Reprocessing
+from hl7_listener.reprocessing import Also, Reprocessing, as_it_came
 from hl7_listener.resubmission import Curator
 from patient_records.audit import Actor, AuditEntry
 from patient_records.audit_actions import Action, ActorKind
 from patient_records.model import PatientRecord
 
 
-def reprocessing(house: House) -> Reprocessing:
+def reprocessing(house: House, judged: Callable[[Arrival], Arrival] = as_it_came) -> Reprocessing:
     """What settles messages that come from no connection."""
-    return Reprocessing(house.database, house.stores, house.telemetry, utc_now)
+    return Reprocessing(house.database, house.stores, house.telemetry, utc_now, judged)
 
 
 def curator(house: House, login: str) -> Curator:
@@ -38,9 +42,19 @@ def curator(house: House, login: str) -> Curator:
     )
 
 
-def replay(house: House) -> Replay:
-    """What applies stored messages again."""
-    return Replay(house.database, house.stores.journal, house.records, reprocessing(house), _listeners(house))
+@contextmanager
+def replay(house: House) -> Iterator[Replay]:
+    """What applies stored messages again; those of enforcing listeners are checked again, in a process of their own."""
+    judge = ConformanceJudge(CheckingProcess(time.monotonic), house.telemetry.internal_error)
+
+    def judged(arrival: Arrival) -> Arrival:
+        return judge.judged(arrival) if arrival.listener.enforces else arrival
+
+    try:
+        settling = reprocessing(house, judged)
+        yield Replay(house.database, house.stores.journal, house.records, settling, _listeners(house))
+    finally:
+        judge.close()
 
 
 def replayed(house: House, login: str) -> Also:

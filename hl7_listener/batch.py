@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from hl7_listener.acknowledgment import AckCode, acknowledge, due
 from hl7_listener.arrival import Arrival, Ignored, Refused, Settled, Unanswered
+from hl7_listener.batch_frame import INCOMPLETE_BATCH
 from hl7_listener.decision import Decision, ignored
 from hl7_listener.framing import encode
 from hl7_listener.people import People
@@ -105,6 +106,8 @@ class Batch:
             findings += ("control_id_reused:MSH-10",)
         if arrival.charset_guessed:
             findings += ("charset_guessed:MSH-18",)
+        if arrival.batch is not None and arrival.batch.frame.fault_place:
+            findings += (f"{INCOMPLETE_BATCH}:{arrival.batch.frame.fault_place}",)
         journal_id = self._stores.ids.row_id()
         answer = b"" if replayed else self._answer(arrival, decision, journal_id)
         code = "" if replayed else decision.code or ""

@@ -23,6 +23,9 @@ from patient_records.model import Masked
 MOST_IN_BATCH: Final = 10_000
 """Messages, or batches, in one frame: they are one transaction of some seconds, and everybody else waits meanwhile."""
 
+INCOMPLETE_BATCH: Final = "incomplete_batch"
+"""The rule in the finding that every message of a batch has that lost something on the way, whatever else it is."""
+
 _BLANKS: Final = b" \t\r\n\0\x0b\x1c"
 _START: Final = re.compile(rb"[FB]HS(?=[^A-Za-z0-9])", re.IGNORECASE)
 _BEFORE: Final = _BLANKS + b"\xef\xbb\xbf"
@@ -56,6 +59,11 @@ class BatchFrame(Masked, Struct, frozen=True):
     def header(self) -> Header:
         """What the first envelope says, in the form of a message's header: for answers to the whole."""
         return envelope_header(next((line for line in self.lines if line), self.file_line))
+
+    @property
+    def fault_place(self) -> str:
+        """The field that the fault is about; empty where it is none's."""
+        return {"batch count": "BTS-1", "file count": "FTS-1"}.get(self.fault, "")
 
 
 class Joined(Masked, Struct, frozen=True):

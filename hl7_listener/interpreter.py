@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -42,6 +43,9 @@ _BATCH_REFUSED = {
     ),
 }
 """What every message of a batch is told that something is missing of."""
+
+REASONS_OF_A_BATCH: Final = frozenset(refused.reason for refused in _BATCH_REFUSED.values())
+"""The reasons in the journal of messages that were refused with their whole batch."""
 
 
 class Interpreter:

@@ -7,31 +7,31 @@ is journalled anew, under ``replay_of``; the first entry goes on saying how the 
 
 A **rehearsal** does everything in a transaction that is then undone, consequences for invitations included, and
 compares the records before and after: what it shows is what would happen. It holds the database's write lock for as
-long as a piece takes, so what it shows is true within pieces of :data:`REHEARSED` messages.
+long as a piece takes, so what it shows is true within pieces of :data:`REHEARSED` messages, fewer where they are large.
+
+A message of a listener that enforces conformance is judged again, as it was when it came: what is not conformant is
+refused still, and what was refused once is applied when its profile has changed since.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection
 
 from hl7_listener.arrival import Settled
 from hl7_listener.options import ListenerOptions
-from hl7_listener.reprocessing import Fate, Reprocessed, Reprocessing, as_received
-from patient_records import tables
-from patient_records.errors import SealBroken
-from patient_records.instants import from_micros, to_micros
+from hl7_listener.replay_candidates import Candidates, Wanted
+from hl7_listener.reprocessing import Fate, Reprocessed, Reprocessing
 from patient_records.journal import Journal
 from patient_records.model import Masked, PatientRecord
 from patient_records.ports import RecordChange
 from patient_records.quarantine import Quarantine
 from patient_records.reconcile import Outcome
-from patient_records.replay_claim import open_to_replay
 from patient_records.repository import Records
 from patient_records.unit_of_work import Database
 
@@ -45,8 +45,6 @@ PASSED_OVER: Final = ("ignored", "held", "rejected")
 """Outcomes that are replayed unless others are asked for: those that changed nobody."""
 
 _GO_ON_WAITING: Final = frozenset({Outcome.HELD, Outcome.REJECTED})
-
-_J: Final = tables.journal.c
 
 
 class Difference(Masked, Struct, frozen=True):
@@ -71,8 +69,8 @@ class Difference(Masked, Struct, frozen=True):
 class ReplayReport(Struct, frozen=True):
     """What became of the messages, by outcome.
 
-    Beside those of every message: ``failed`` (our own code or a seal), ``no_listener`` (not configured any more),
-    ``decided_meanwhile`` (somebody else applied or discarded it while this replay was under way).
+    Beside those of every message: ``failed`` (our own code or a seal), ``decided_meanwhile`` (somebody else applied or
+    discarded it while this replay was under way), and why some were passed over (``replay_candidates.py``).
     """
 
     messages: int
@@ -118,16 +116,12 @@ class Replay:
         listeners: Mapping[str, ListenerOptions],
     ) -> None:
         self._database = database
-        self._journal = journal
-        self._records = records
         self._reprocessing = reprocessing
-        self._listeners = listeners
+        self._candidates = Candidates(database, journal, records, listeners)
 
     def count(self, *, since: datetime | None, statuses: Sequence[str]) -> int:
         """Count the messages that a replay would look at."""
-        with self._database.read() as connection:
-            rows = select(_J.id).where(*self._wanted(since, statuses, 0)).subquery()
-            return int(connection.scalar(select(func.count()).select_from(rows)) or 0)
+        return self._candidates.count(Wanted(since, tuple(statuses)))
 
     def run(
         self,
@@ -150,12 +144,12 @@ class Replay:
             Quarantine.applied(connection, [id_ for id_ in ids if id_ is not None], self._database.now(connection))
             also(connection, settled)
 
-        for piece, skipped in self._pieces(since, statuses, APPLIED_IN_ONE):
-            outcomes.update(skipped)
-            for fate in self._reprocessing.settle(piece, with_quarantine) if piece else ():
+        for piece in self._candidates.pieces(Wanted(since, tuple(statuses)), APPLIED_IN_ONE):
+            outcomes.update(piece.skipped)
+            for fate in self._reprocessing.settle(piece.messages, with_quarantine) if piece.messages else ():
                 outcomes[_outcome(fate)] += 1
                 changed += isinstance(fate, Settled) and bool(fate.changes)
-            done += len(piece) + sum(skipped.values())
+            done += piece.looked_at
             progress(done)
             pause()
         return ReplayReport(done, dict(outcomes), changed)
@@ -171,15 +165,15 @@ class Replay:
         """Do the same and undo it, and ``show`` each record that would differ. Raises as :meth:`run`."""
         outcomes: Counter[str] = Counter()
         done = changed = 0
-        for piece, skipped in self._pieces(since, statuses, REHEARSED):
-            outcomes.update(skipped)
-            if piece:
-                fates, differences = self._undone(piece)
+        for piece in self._candidates.pieces(Wanted(since, tuple(statuses)), REHEARSED):
+            outcomes.update(piece.skipped)
+            if piece.messages:
+                fates, differences = self._undone(piece.messages)
                 outcomes.update(map(_outcome, fates))
                 changed += len(differences)
                 for difference in differences:
                     show(difference)
-            done += len(piece) + sum(skipped.values())
+            done += piece.looked_at
             progress(done)
         return ReplayReport(done, dict(outcomes), changed)
 
@@ -187,49 +181,6 @@ class Replay:
         heard = _Heard()
         fates = self._reprocessing.heard_by(heard).rehearse(piece, heard.believe)
         return fates, heard.differences()
-
-    def _pieces(
-        self, since: datetime | None, statuses: Sequence[str], size: int
-    ) -> Iterator[tuple[list[Reprocessed], Counter[str]]]:
-        after = 0
-        while True:
-            with self._database.read() as connection:
-                columns = (_J.id, _J.listener, _J.received_at, _J.record_id, _J.organisation)
-                page = select(*columns).where(*self._wanted(since, statuses, after)).order_by(_J.id).limit(size)
-                rows = connection.execute(page).all()
-                if not rows:
-                    return
-                after = rows[-1].id
-                owners = {row.record_id for row in rows} - {None}
-                keys = {id_: opened.key for id_, opened in self._records.load(connection, owners).items()}
-                piece: list[Reprocessed] = []
-                skipped: Counter[str] = Counter()
-                for row in rows:
-                    options = self._listeners.get(row.listener)
-                    if options is None:
-                        skipped["no_listener"] += 1
-                        continue
-                    try:
-                        raw = self._journal.raw(connection, row.id, keys.get(row.record_id))
-                    except (SealBroken, LookupError):  # one that does not open keeps no other from being replayed
-                        skipped["failed"] += 1
-                        continue
-                    options = as_received(options, row.organisation)
-                    piece.append(Reprocessed(options, raw, from_micros(row.received_at), 0, row.id))
-            yield piece, skipped
-
-    @staticmethod
-    def _wanted(since: datetime | None, statuses: Sequence[str], after: int) -> tuple[ColumnElement[bool], ...]:
-        conditions = [
-            _J.id > after,
-            _J.outcome.in_(list(statuses)),
-            _J.replay_of.is_(None),
-            _J.event != "",  # junk and what has no header in shape is no message that could be applied
-            *open_to_replay(),
-        ]
-        if since is not None:
-            conditions.append(_J.received_at >= to_micros(since))
-        return tuple(conditions)
 
 
 def _outcome(fate: Fate) -> str:

@@ -90,6 +90,11 @@ def nothing_more(_connection: Connection, _settled: Sequence[Settled]) -> None:
     """Do nothing beside the settling."""
 
 
+def as_it_came(arrival: Arrival) -> Arrival:
+    """Judge nothing: what a person has applied knowingly may be what its listener refuses."""
+    return arrival
+
+
 class Nobody:
     """Who waits for the answers: nobody."""
 
@@ -116,25 +121,33 @@ class _Both(Struct, frozen=True):
 
 
 class Reprocessing:
-    """Settles such messages, many in one transaction."""
+    """Settles such messages, many in one transaction; ``judged`` may refuse one first, before the transaction."""
 
-    def __init__(self, database: Database, stores: Stores, telemetry: Telemetry, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        stores: Stores,
+        telemetry: Telemetry,
+        clock: Callable[[], datetime],
+        judged: Callable[[Arrival], Arrival] = as_it_came,
+    ) -> None:
         self._database = database
         self._stores = stores
         self._telemetry = telemetry
         self._clock = clock
+        self._judged = judged
         self._nobody = Nobody()
 
     def heard_by(self, also: RecordChanges) -> Reprocessing:
         """Give the same, with somebody else who hears of every changed record, in the transaction."""
         stores = replace(self._stores, changes=_Both(self._stores.changes, also))
-        return Reprocessing(self._database, stores, self._telemetry, self._clock)
+        return Reprocessing(self._database, stores, self._telemetry, self._clock, self._judged)
 
     def arrival(self, message: Reprocessed) -> Arrival:
         """Read and interpret one message, as of the time when it first came."""
         interpreter = Interpreter(message.listener, self._telemetry)
         read = interpreter.arrival(Frame(message.raw, message.offset), message.received_at, self._nobody)
-        return replace(read, received_at=self._clock(), replay_of=message.replay_of)
+        return self._judged(replace(read, received_at=self._clock(), replay_of=message.replay_of))
 
     def settle(self, messages: Sequence[Reprocessed], also: Also = nothing_more) -> list[Fate]:
         """Settle these in their order; one that is :class:`Unsettled` stores nothing.

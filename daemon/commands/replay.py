@@ -30,6 +30,13 @@ PAUSE: Final = 0.02
 
 STATUSES: Final = ("ignored", "held", "rejected", "stale", "applied")
 
+_ADVICE: Final = {
+    "incomplete_batch": "something of their batch was lost on the way, so none of it is applied; have it sent again",
+    "no_listener": "their listener is not configured any more; see doorstep quarantine resubmit --listener",
+    "failed": "doorstep failed over them, or they do not open; the log says where",
+    "decided_meanwhile": "somebody else applied or discarded them while this was under way",
+}
+
 
 @click.command("replay", epilog="Example: doorstep replay --since 2026-11-01 --status ignored --dry-run")
 @config_option
@@ -82,6 +89,9 @@ def command(
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.outcomes.items())) or "none"
     would = "would differ (dry run: nothing was changed)" if dry_run else "changed something"
     click.echo(f"{report.messages} messages: {counts}; {report.changed} {'records' if dry_run else 'of them'} {would}")
+    for outcome, advice in _ADVICE.items():
+        if outcome in report.outcomes:
+            click.echo(f"{outcome}: {advice}")
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -92,25 +102,23 @@ class _Asked(msgspec.Struct, frozen=True):
 def _run(house: House, asked: _Asked) -> ReplayReport:
     from daemon.curation import replay, replayed  # noqa: PLC0415
 
-    messages = replay(house)
     pause = partial(time.sleep, PAUSE) if house.database.dialect == "sqlite" else lambda: None
-    total = messages.count(since=asked.since, statuses=asked.statuses)
-    with progress_of("replaying", total) as progress:
-        return messages.run(
-            since=asked.since,
-            statuses=asked.statuses,
-            progress=progress,
-            pause=pause,
-            also=replayed(house, operator()),
-        )
+    with replay(house) as messages:
+        total = messages.count(since=asked.since, statuses=asked.statuses)
+        with progress_of("replaying", total) as progress:
+            return messages.run(
+                since=asked.since,
+                statuses=asked.statuses,
+                progress=progress,
+                pause=pause,
+                also=replayed(house, operator()),
+            )
 
 
 def _rehearse(
     house: House, asked: _Asked, shown: list[dict[str, object]], *, values: bool, quiet: bool
 ) -> ReplayReport:
     from daemon.curation import looked_at, replay  # noqa: PLC0415
-
-    messages = replay(house)
 
     def show(difference: Difference) -> None:
         document = _document(difference, values=values)
@@ -121,9 +129,10 @@ def _rehearse(
         else:
             click.echo("\n".join(_lines(document)))
 
-    total = messages.count(since=asked.since, statuses=asked.statuses)
-    with progress_of("rehearsing", total) as progress:
-        return messages.rehearse(since=asked.since, statuses=asked.statuses, show=show, progress=progress)
+    with replay(house) as messages:
+        total = messages.count(since=asked.since, statuses=asked.statuses)
+        with progress_of("rehearsing", total) as progress:
+            return messages.rehearse(since=asked.since, statuses=asked.statuses, show=show, progress=progress)
 
 
 def _document(difference: Difference, *, values: bool) -> dict[str, object]:

@@ -23,3 +23,15 @@ def test_what_is_refused_is_in_the_sender_s_report(tmp_path: Path) -> None:
         assert daemon.json("findings", "--sender", "X/Y") == []
         assert "doorstep_conformance_faulty 2.0" in daemon.get("/metrics").text
         assert daemon.terminate() == 0
+
+
+def test_a_replay_judges_again_and_a_person_may_resubmit_all_the_same(tmp_path: Path) -> None:
+    """The command, with a checking process of its own, beside the daemon."""
+    with DaemonProcess(tmp_path, changes={"listeners": [LISTENER]}) as daemon:
+        with daemon.wire() as wire:
+            assert msa(wire.exchange(bad(2)))[0] == "AE"
+        assert daemon.json("replay", "--dry-run")["outcomes"] == {"rejected": 1}
+        assert daemon.json("replay")["outcomes"] == {"rejected": 1}
+        [waiting] = daemon.json("quarantine", "list")
+        assert daemon.json("quarantine", "resubmit", str(waiting["id"]))[0]["outcome"] == "applied"
+        assert daemon.terminate() == 0

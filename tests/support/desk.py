@@ -12,6 +12,8 @@ from sqlalchemy import func, select
 
 from hl7_listener.arrival import Settled
 from hl7_listener.batch import Batch, Stores
+from hl7_listener.framing import Frame
+from hl7_listener.interpreter import Interpreter
 from hl7_listener.options import ListenerOptions
 from hl7_listener.replay import Replay
 from hl7_listener.reprocessing import Reprocessed, Reprocessing
@@ -75,6 +77,13 @@ class Desk:
         with self.database.begin() as connection:
             arrival = self.reprocessing.arrival(message)
             return Batch(self.stores, connection, datetime.now(UTC)).settle([arrival])[0]
+
+    def receive_frame(self, payload: bytes) -> list[Settled]:
+        """Take a frame, which may hold a batch, as a listener would."""
+        now = datetime.now(UTC)
+        arrivals = Interpreter(self.listeners["pas"], self.telemetry).arrivals([Frame(payload, 0)], now, Nobody())
+        with self.database.begin() as connection:
+            return Batch(self.stores, connection, now).settle(arrivals)
 
     def waiting(self) -> list[Waiting]:
         """What waits in quarantine."""
