@@ -23,7 +23,21 @@ from sqlalchemy import Connection, inspect, text
 from patient_records.errors import SchemaBehind
 from patient_records.unit_of_work import POSTGRESQL, SQLITE, Database
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS: Final = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+)
 """Every revision in ``migrations/versions``, oldest first; a test holds the two together."""
 
 HEAD: Final = REVISIONS[-1]

@@ -86,5 +86,5 @@ def unknown_entries(connection: Connection, organisation: str, *, limit: int = 2
             created_at=from_micros(row.created_at),
             waits=row.due_at is None,
         )
-        for row in connection.execute(statement.order_by(c.id).limit(limit))
+        for row in connection.execute(statement.order_by(c.created_at, c.id).limit(limit))
     ]

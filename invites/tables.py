@@ -21,6 +21,7 @@ QUEUED: Final = "state = 'queued'"
 UNKNOWN: Final = "state = 'unknown'"
 LEASED: Final = "state IN ('claimed', 'sending')"
 WAITING: Final = "state IN ('queued', 'unknown')"
+LOCKED: Final = "end_reason IN ('wrong_dates', 'disowned')"
 """Conditions of partial indexes, in the very words in which queries must put them. A state that is bound as a value
 names no index: SQLite compares ``IN (?, ?)`` with no condition, and PostgreSQL's generic plans know no value at all."""
 
@@ -60,11 +61,14 @@ access_tokens: Final = Table(
     Column("end_reason", Text),
     Column("wrong_answers", Integer, nullable=False),
     Column("origin", Text, nullable=False),
-    Index("access_tokens_live", "record_id", **_only_where("ended_at IS NULL")),
-    Index("access_tokens_expiry", "expires_at", **_only_where("ended_at IS NULL")),
+    Index("access_tokens_record", "record_id"),
+    Index("access_tokens_expiry", "expires_at", "organisation", "ended_at", **_only_where("ended_at IS NULL")),
+    Index("access_tokens_locked", "organisation", "ended_at", **_only_where(LOCKED)),
 )
 """Every pair ever made. ``lookup`` finds it by its code; ``wrapped_key`` is deleted when it ends; ``wrong_answers``
-counts wrong dates of birth; ``origin`` says whether an invitation or an API call asked for it."""
+counts wrong dates of birth; ``origin`` says whether an invitation or an API call asked for it. Those that somebody at
+the join site ended have an index of their own. Live ones are counted by organisation from an index alone: it names
+``ended_at``, or SQLite would look at each row for it."""
 
 invitations: Final = Table(
     "invitations",
@@ -108,7 +112,7 @@ outbox: Final = Table(
     Column("final_at", BigInteger),
     Column("purpose", Text, nullable=False),
     Index("outbox_record", "record_id"),
-    Index("outbox_state", "channel", "state"),
+    Index("outbox_state", "channel", "state", "organisation"),
     Index("outbox_due", "channel", "due_at", **_only_where(QUEUED)),
     Index("outbox_unknown", "channel", "due_at", **_only_where(UNKNOWN)),
     Index("outbox_leases", "lease_until", **_only_where(LEASED)),

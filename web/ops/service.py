@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from invites.accounts.lockouts import LockedPair, locked_pairs
 from invites.by_hand import UnknownEntry, Word, unknown_entries
 from patient_records.audit import AuditEntry
 from patient_records.audit_actions import Action
@@ -24,6 +25,10 @@ from web.ops.words import Words
 from web.pages.pages import Pages
 
 PATH = "/staff/service"
+LOOKED_BACK = timedelta(days=30)
+"""How far the page looks back at pairs that were locked: as long as one lives unless configured otherwise."""
+
+MOST_LOCKED = 50
 SAID = frozenset({"accepted", "not_sent", "settled_before"})
 
 
@@ -31,6 +36,7 @@ class _Seen(Struct, frozen=True):
     service: Any
     unknown: list[UnknownEntry]
     locked: list[StaffAccount]
+    locked_pairs: list[LockedPair]
     now: datetime
 
 
@@ -59,6 +65,7 @@ class Service:
             service=seen.service,
             unknown=seen.unknown,
             locked=seen.locked,
+            locked_pairs=seen.locked_pairs,
             now=seen.now,
             word=Words(self._pages, request),
             said=said if said in SAID else None,
@@ -71,6 +78,7 @@ class Service:
             service=self._desk.service(connection, organisation, now),
             unknown=unknown_entries(connection, organisation),
             locked=[one for one in colleagues if one.locked_until is not None and one.locked_until > now],
+            locked_pairs=locked_pairs(connection, organisation, since=now - LOOKED_BACK, limit=MOST_LOCKED),
             now=now,
         )
 

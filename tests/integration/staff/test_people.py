@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pypdf
 import pytest
@@ -277,6 +277,29 @@ def test_a_lockout_is_seen_and_lifted(site: StaffSite, anna: Visitor, ada: str) 
     assert "Too many wrong answers" not in anna.get(f"/staff/people/{ada}").text
     assert anna.post(f"/staff/people/{ada}/unlock").headers["location"].endswith("said=already_so")
     assert site.actions(ada).count("lockout_lifted") == 1
+
+
+@pytest.mark.parametrize(("reason", "said"), [("wrong_dates", "five wrong dates"), ("disowned", "this is not me")])
+def test_locked_pairs_are_shown_to_their_own_organisation_for_a_month(
+    site: StaffSite, anna: Visitor, ada: str, reason: str, said: str
+) -> None:
+    anna.post(f"/staff/people/{ada}/pair")
+    assert said not in anna.get("/staff/service").text
+
+    def lock(ago: timedelta) -> None:
+        with site.house.database.begin() as connection:
+            at = to_micros(site.house.database.now(connection) - ago)
+            connection.execute(update(access_tokens).values(ended_at=at, end_reason=reason, wrapped_key=None))
+
+    lock(timedelta(days=29))
+    page = anna.get("/staff/service").text
+    assert said in page
+    assert f'href="/staff/people/{ada}"' in page
+    site.staff("other", "RX2")
+    with site.logged_in("other") as other:
+        assert said not in other.get("/staff/service").text
+    lock(timedelta(days=31))
+    assert said not in anna.get("/staff/service").text
 
 
 def test_a_silent_sender_is_shown_to_its_own_organisation(site: StaffSite, anna: Visitor) -> None:
