@@ -72,8 +72,8 @@ class _Keeper:
             self._sealed(report)
         elif isinstance(report, PollReport) and report.receipts:
             self._log.info("receipts_polled", count=report.receipts)
-        elif isinstance(report, BounceReport) and (report.bounces or report.others):
-            self._log.info("bounces_read", count=report.bounces)
+        elif isinstance(report, BounceReport):
+            self._bounced(report)
         elif isinstance(report, SweepReport) and (report.lapsed or report.entries or report.pairs):
             self._log.info("swept", count=report.lapsed + report.entries + report.pairs)
 
@@ -81,6 +81,12 @@ class _Keeper:
             self._log.info("return_files_read", count=report.receipts)
             if report.faults or report.unmatched:
                 self._log.warning("return_lines_not_used", count=report.faults + report.unmatched)
+
+    def _bounced(self, report: BounceReport) -> None:
+        if report.bounces or report.others:
+            self._log.info("bounces_read", count=report.bounces)
+        if report.unreadable:
+            self._log.warning("bounces_not_readable", count=report.unreadable)
 
     def error(self, job: str, error: Exception) -> None:
         name = job.replace(":", "_")

@@ -18,6 +18,8 @@ from msgspec import Struct
 
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}").fullmatch
 _LONGEST_NAME: Final = 128
+_EARLIEST: Final = 2020
+"""The first year in which a provider can have had a message of ours."""
 UNREADABLE: Final = "unreadable_code"
 """Stands in place of a provider's code that is no code: prose may quote an address."""
 
@@ -85,6 +87,15 @@ def code_of(text: str) -> str:
     """Cut a provider's text to a code: itself where it is one (64 letters, digits, ``_.-``), else that it is none."""
     text = text.strip()
     return text if not text or _CODE(text) else UNREADABLE
+
+
+def happened_at(told: datetime | None, now: datetime) -> datetime:
+    """Give when something happened as a provider tells it (aware), or ``now`` where that cannot be.
+
+    A clock that goes wrong is no reason to lose what it says. What lies ahead would prevail over all that is heard
+    later, and at either end of the calendar a time can be shown in no other zone.
+    """
+    return min(told, now) if told is not None and told.year >= _EARLIEST else now
 
 
 def name_of(text: str) -> str:

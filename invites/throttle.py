@@ -7,6 +7,10 @@ period are no more than the limit: no period of that length, wherever it begins,
 
 Tokens are taken in the transaction that claims entries, which ends before anybody is called; who finds none waits with
 no transaction open, and is told how long. A token is spent by an attempt, whatever comes of it.
+
+A database's clock may jump. Forward, the bucket is full. Back again, a time far ahead would silence the provider until
+then, so a bucket is never taken to be emptier than empty: who asks for an allowance writes that down, and the bucket
+fills from there.
 """
 
 from __future__ import annotations
@@ -49,6 +53,10 @@ class RateLimit(Struct, frozen=True):
         length = self.period // _MICRO
         return -(-length // max(1, self.most - self.burst))
 
+    def believed(self, full_at: int, now: int) -> int:
+        """When the bucket is full at the latest: what is further ahead was written by a clock that went back since."""
+        return min(full_at, now + self.burst * self.interval)
+
     def left(self, full_at: int, now: int) -> int:
         """How many tokens there are, if the bucket is full at that time."""
         return (self.burst * self.interval - max(0, full_at - now)) // self.interval
@@ -66,10 +74,15 @@ class Throttle:
         self._limits = {limit.period // _MICRO: limit for limit in limits}
 
     def wait(self, connection: Connection, now: datetime) -> timedelta:
-        """How long until anything may be sent; nothing at all for now. For a reader."""
+        """How long until anything may be sent; nothing at all for now. For a reader.
+
+        A bucket that cannot be believed holds up nobody here: the allowance, which may write, mends it.
+        """
         at = to_micros(now)
         full = self._full(connection, lock=False)
-        return max((limit.wait(full.get(p, at), at) for p, limit in self._limits.items()), default=timedelta(0))
+        told = [(limit, full.get(period, at)) for period, limit in self._limits.items()]
+        waits = [limit.wait(full_at, at) for limit, full_at in told if limit.believed(full_at, at) == full_at]
+        return max(waits, default=timedelta(0))
 
     def allowance(self, connection: Connection, most: int, now: datetime) -> int:
         """How many of ``most`` may be sent now; their buckets are locked until the caller's transaction ends."""
@@ -79,7 +92,7 @@ class Throttle:
         insert = sqlite.insert if connection.dialect.name == SQLITE else postgresql.insert
         fresh = [{"lane": self._lane, "period": period, "full_at": at} for period in self._limits]
         connection.execute(insert(provider_buckets).on_conflict_do_nothing(), fresh)
-        full = self._full(connection, lock=True)
+        full = self._mended(connection, self._full(connection, lock=True), at)
         return max(0, min(most, *(limit.left(full[p], at) for p, limit in self._limits.items())))
 
     def take(self, connection: Connection, count: int, now: datetime) -> None:
@@ -88,13 +101,17 @@ class Throttle:
             return
         at = to_micros(now)
         full = self._full(connection, lock=True)
-        connection.execute(
-            _FILLED,
-            [
-                {"of": self._lane, "length": p, "at": max(full[p], at) + count * limit.interval}
-                for p, limit in self._limits.items()
-            ],
-        )
+        self._put(connection, {p: max(full[p], at) + count * limit.interval for p, limit in self._limits.items()})
+
+    def _mended(self, connection: Connection, full: dict[int, int], now: int) -> dict[int, int]:
+        believed = {period: limit.believed(full[period], now) for period, limit in self._limits.items()}
+        self._put(connection, {period: at for period, at in believed.items() if at != full[period]})
+        return believed
+
+    def _put(self, connection: Connection, full: dict[int, int]) -> None:
+        rows = [{"of": self._lane, "length": period, "at": at} for period, at in full.items()]
+        if rows:
+            connection.execute(_FILLED, rows)
 
     def _full(self, connection: Connection, *, lock: bool) -> dict[int, int]:
         statement = select(_B.period, _B.full_at).where(_B.lane == self._lane).order_by(_B.period)

@@ -20,7 +20,7 @@ from typing import Final
 
 from invites.channels.channel import is_reference
 from invites.channels.smtp_reply import enhanced_status
-from invites.receipt import Receipt, ReceiptState, code_of
+from invites.receipt import Receipt, ReceiptState, code_of, happened_at
 
 PROVIDER: Final = "smtp"
 MOST_BYTES: Final = 4 << 20
@@ -105,4 +105,4 @@ def _at(message: Message, now: datetime) -> datetime:
         at = parsedate_to_datetime(_header(message, "Date"))
     except (ValueError, TypeError, OverflowError):
         return now
-    return min(at if at.tzinfo is not None else at.replace(tzinfo=UTC), now)
+    return happened_at(at if at.tzinfo is not None else at.replace(tzinfo=UTC), now)

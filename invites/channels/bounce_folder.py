@@ -7,10 +7,11 @@ the folder with another daemon, takes a receipt in twice, which changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from errno import EINVAL
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from msgspec import Struct
@@ -24,10 +25,11 @@ _UNSEEN: Final = ":2,"
 
 
 class BounceReport(Struct):
-    """What one look found: mails understood as bounces, and others, left for a person."""
+    """What one look found: mails understood as bounces, others, left for a person, and what is no readable file."""
 
     bounces: int = 0
     others: int = 0
+    unreadable: int = 0
 
 
 class BounceFolder:
@@ -39,27 +41,53 @@ class BounceFolder:
         self._now = now
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> BounceReport:
-        """Read all that is new. Raises OSError when the folder cannot be read, and what ``take`` raises."""
-        report = BounceReport()
+        """Read all that is new. What is no readable file (a folder, another's mail) stays, and holds up no other.
+
+        Raises OSError when the folder cannot be read or a mail not moved, the latter once all others are, and what
+        ``take`` raises.
+        """
+        report, fault = BounceReport(), None
         names = sorted(path.name for path in self._new.iterdir() if not path.name.startswith("."))
         for start in range(0, len(names), _CHUNK):
             if stopping():
                 break
-            self._read(names[start : start + _CHUNK], report)
+            fault = self._read(names[start : start + _CHUNK], report) or fault
+        if fault is not None:
+            raise fault
         return report
 
-    def _read(self, names: list[str], report: BounceReport) -> None:
-        read = {name: self._receipt(name) for name in names}
+    def _read(self, names: list[str], report: BounceReport) -> OSError | None:
+        """Take in and move so many mails; gives why one could not be moved."""
+        read: dict[str, Receipt | None] = {}
+        for name in names:
+            try:
+                read[name] = self._receipt(name)
+            except FileNotFoundError:
+                continue  # another daemon was there first
+            except OSError:
+                report.unreadable += 1
         receipts = [receipt for receipt in read.values() if receipt is not None]
         if receipts:
             self._take(receipts)
-        for name, receipt in read.items():
-            with suppress(FileNotFoundError):  # another daemon was there first
-                (self._new / name).rename(self._cur / (name.partition(":")[0] + (_SEEN if receipt else _UNSEEN)))
         report.bounces += len(receipts)
         report.others += len(read) - len(receipts)
+        return self._put_away(read)
+
+    def _put_away(self, read: Mapping[str, Receipt | None]) -> OSError | None:
+        fault = None
+        for name, receipt in read.items():
+            try:
+                (self._new / name).rename(self._cur / (name.partition(":")[0] + (_SEEN if receipt else _UNSEEN)))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                fault = error
+        return fault
 
     def _receipt(self, name: str) -> Receipt | None:
-        with suppress(FileNotFoundError), (self._new / name).open("rb") as mail:
+        """Read one mail. Raises OSError for what is none: a pipe would be waited for without end."""
+        path = self._new / name
+        if not S_ISREG(path.stat().st_mode):
+            raise OSError(EINVAL, "no file")
+        with path.open("rb") as mail:
             return receipt_of(mail.read(MOST_BYTES + 1), self._now())
-        return None

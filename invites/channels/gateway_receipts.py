@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from invites.channels.gateway_rules import at as text_at
-from invites.receipt import Receipt, ReceiptState, code_of, name_of
+from invites.receipt import Receipt, ReceiptState, code_of, happened_at, name_of
 
 MOST_ITEMS: Final = 1000
 """Receipts in one call."""
@@ -49,8 +49,8 @@ def _receipt(provider: str, fields: ReceiptFields, said: Any, now: datetime) -> 
     if meaning is None or not (ours or theirs):
         return None
     state, permanent = meaning
-    at = _instant(text_at(said, fields.at) if fields.at else None) or now
-    return Receipt(provider, state, min(at, now), ours, theirs, permanent=permanent, code=code_of(status))
+    at = happened_at(_instant(text_at(said, fields.at) if fields.at else None), now)
+    return Receipt(provider, state, at, ours, theirs, permanent=permanent, code=code_of(status))
 
 
 def _name(said: Any, path: str) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Unknown
-from invites.receipt import Receipt, ReceiptState, code_of, name_of
+from invites.receipt import Receipt, ReceiptState, code_of, happened_at, name_of
 
 PROVIDER: Final = "notify"
 RATE_WINDOW: Final = timedelta(seconds=60)
@@ -87,7 +87,7 @@ def receipt_of(said: Any, now: datetime) -> Receipt | None:
     kind = said.get("notification_type", said.get("type"))
     if kind == _LETTER and status == _PRINTERS_FAULT:
         permanent = False
-    at = _instant(said.get("completed_at")) or _instant(said.get("sent_at")) or now
+    at = happened_at(_instant(said.get("completed_at")) or _instant(said.get("sent_at")), now)
     return Receipt(PROVIDER, state, at, reference, name, permanent=permanent, code=code_of(status))
 
 

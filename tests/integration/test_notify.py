@@ -130,6 +130,13 @@ def test_a_status_is_a_receipt(status: str, kind: str, expected: tuple[ReceiptSt
     assert receipt == Receipt("notify", state, at, "ref-1", "theirs", permanent=permanent, code=status)
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01", "soon", 3])
+def test_a_time_that_cannot_be_is_that_at_which_we_heard(at: object) -> None:
+    receipt = receipt_of({"reference": "ref-1", "status": "delivered", "completed_at": at}, NOW)
+    assert receipt is not None
+    assert receipt.at == NOW
+
+
 @pytest.mark.parametrize("said", [None, [], "x", {"status": 3}, {"status": []}, {"status": "delivered"}])
 def test_what_cannot_be_read_is_no_receipt(said: object) -> None:
     assert receipt_of(said, NOW) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,8 @@ class Taker:
 
 
 def read(said: Any) -> list[Receipt]:
+    if isinstance(said, dict) and "number" in said:
+        int(said["number"])
     return (
         [Receipt("http", ReceiptState.DELIVERED, NOW, said["ref"])] if isinstance(said, dict) and "ref" in said else []
     )
@@ -107,6 +110,12 @@ def test_what_means_nothing_here_is_passed_over_and_what_cannot_be_read_is_said_
     assert taker.taken == []
 
 
+def test_what_the_reader_falls_over_is_said_so_and_no_fault_of_ours(client: httpx.Client, taker: Taker) -> None:
+    assert client.post("/receipts/sms", json={"number": "9" * 5000}, headers=BEARER).status_code == 400
+    assert client.post("/receipts/sms", content=b'{"ref": ' + b"9" * 5000 + b"}", headers=BEARER).status_code == 400
+    assert taker.taken == []
+
+
 def test_what_cannot_be_stored_now_is_to_be_told_again(client: httpx.Client, taker: Taker) -> None:
     taker.fault = StorageUnavailable("gone")
     answer = client.post("/receipts/sms", json={"ref": "r1"}, headers=BEARER)
@@ -128,6 +137,24 @@ def test_bounces_are_read_once_and_other_mail_is_left_for_a_person(maildir: Path
     assert folder.run() == BounceReport()
     assert [receipt.reference for receipt in taker.taken] == ["ref-1"]
     assert sorted(path.name for path in (maildir / "cur").iterdir()) == ["1.bounce:2,S", "2.reply:2,"]
+
+
+def test_what_is_no_readable_file_stays_where_it_is_and_holds_up_no_other(maildir: Path, taker: Taker) -> None:
+    new = maildir / "new"
+    (new / "0.folder").mkdir()
+    os.mkfifo(new / "1.pipe")
+    (new / "2.loop").symlink_to("2.loop")
+    (new / "3.bounce").write_bytes(dsn())
+    (new / "4.bounce").write_bytes(dsn(returned="Message-ID: <ref-2@hospital.example>"))
+    (maildir / "cur" / "3.bounce:2,S").mkdir()
+    folder = BounceFolder(maildir, taker.take, lambda: NOW)
+    with pytest.raises(IsADirectoryError):
+        folder.run()
+    assert [receipt.reference for receipt in taker.taken] == ["ref-1", "ref-2"]
+    assert [path.name for path in (maildir / "cur").iterdir() if path.is_file()] == ["4.bounce:2,S"]
+    (maildir / "cur" / "3.bounce:2,S").rmdir()
+    assert folder.run() == BounceReport(1, 0, unreadable=3)
+    assert sorted(path.name for path in new.iterdir()) == ["0.folder", "1.pipe", "2.loop"]
 
 
 def test_a_bounce_that_cannot_be_stored_stays_where_it_is(maildir: Path, taker: Taker) -> None:

@@ -110,6 +110,30 @@ def test_a_lane_that_waits_for_its_limit_stops_when_told(house: House) -> None:
     assert limited.run(stop.is_set).outcomes == Counter(accepted=1)
 
 
+def test_a_clock_that_jumped_forward_and_back_silences_a_provider_for_no_longer_than_its_bucket_fills(
+    house: House,
+) -> None:
+    limit = RateLimit(100, timedelta(hours=1))
+    queued(house, 30)
+    provider = ScriptedProvider()
+    limited = lane(house, provider, limit)
+    house.later(timedelta(days=9))
+    assert limited.run().outcomes == Counter(accepted=10)
+    house.later(timedelta(days=-9))
+    assert limited.run().outcomes == Counter()
+    house.later(limit.burst * limit.interval * timedelta(microseconds=1))
+    assert limited.run().outcomes == Counter(accepted=10)
+
+
+@given(full_at=st.integers(0, 10**16), now=st.integers(0, 10**16), most=st.integers(1, 400))
+def test_no_bucket_is_emptier_than_empty(full_at: int, now: int, most: int) -> None:
+    limit = RateLimit(most, MINUTE)
+    believed = limit.believed(full_at, now)
+    assert 0 <= limit.left(believed, now) <= limit.burst
+    assert limit.left(full_at, now) < 0 or believed == full_at
+    assert limit.wait(believed, now) <= limit.interval * timedelta(microseconds=1)
+
+
 def test_two_daemons_share_one_bucket(database_url: str) -> None:
     one = House(database_url)
     other = House(database_url, ring=one.ring)

@@ -96,6 +96,12 @@ def test_a_bounce_from_the_future_happened_now() -> None:
     assert receipt.at == NOW
 
 
+def test_a_bounce_from_before_there_were_any_of_ours_happened_now() -> None:
+    receipt = receipt_of(dsn().replace(b"Wed, 04 Mar 2026", b"Mon, 01 Jan 0001"), NOW)
+    assert receipt is not None
+    assert receipt.at == NOW
+
+
 @given(st.binary(), st.integers(0, 900))
 def test_no_bytes_bring_it_down(junk: bytes, place: int) -> None:
     whole = dsn()

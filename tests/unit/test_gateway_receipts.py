@@ -47,6 +47,25 @@ def test_times_are_read_in_the_ways_that_suppliers_write_them(at: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "at",
+    [
+        "9" * 4_400,
+        "9" * 15,
+        "0",
+        "\u0663\u0664",
+        "yesterday",
+        "0001-01-01T00:00:00+14:00",
+        "0001-01-01",
+        "2019-12-31T23:59:59-01:00",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
+def test_a_time_that_cannot_be_is_that_at_which_we_heard(at: str) -> None:
+    said = {"results": [{"messageId": "r", "status": {"groupName": "DELIVERED"}, "doneAt": at}]}
+    assert [receipt.at for receipt in read(example("infobip"), said)] == [NOW]
+
+
+@pytest.mark.parametrize(
     "said", [None, 3, "x", [], {}, {"status": "delivered"}, {"id": "1", "status": "odd"}, {"id": [], "status": {}}]
 )
 def test_what_says_nothing_is_no_receipt(said: Any) -> None:

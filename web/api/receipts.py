@@ -37,6 +37,7 @@ class Caller(Masked, Struct, frozen=True):
     """One provider that calls back: its ``secret``, and how its call is ``read``.
 
     ``mail`` callers send a whole mail as their body, others JSON, a form or a query, which are read as a document.
+    ``read`` raises ValueError for what it cannot read.
     """
 
     secret: str
@@ -66,11 +67,11 @@ def _endpoint(take: Take, caller: Caller) -> Callable[[Request], Awaitable[Respo
         if content is None:
             return _said(413)
         try:
-            said = content if caller.mail else _document(request, content)
+            receipts = caller.read(content if caller.mail else _document(request, content))
         except ValueError:
             return _said(400)
         try:
-            await take(caller.read(said))
+            await take(receipts)
         except (StorageUnavailable, StorageConflict):
             return _said(503, {"retry-after": "5"})
         return _said(204)
