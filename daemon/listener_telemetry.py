@@ -93,8 +93,8 @@ class ListenerTelemetry:
         for one in settled:
             key = (one.arrival.listener.name, str(one.outcome), one.code or "none")
             counted[key] = counted.get(key, 0) + 1
-            self._heard(one)
             self._line(one)
+        self._heard(settled)
         for (listener, outcome, code), count in counted.items():
             self._metrics.messages.labels(listener, outcome).inc(count)
             self._metrics.answers.labels(listener, code).inc(count)
@@ -132,22 +132,32 @@ class ListenerTelemetry:
         with self._lock:
             self._numbers = {key: SequenceNumbers(number) for key, number in last.items()}
 
-    def _heard(self, settled: Settled) -> None:
-        arrival = settled.arrival
-        if not arrival.event:
-            return
-        at = to_micros(arrival.received_at)
+    def _heard(self, settled: Sequence[Settled]) -> None:
+        """Note who was heard, each sender of the batch once, and what its sequence numbers say."""
+        by_sender: dict[tuple[str, str], list[Settled]] = {}
+        for one in settled:
+            if one.arrival.event:
+                by_sender.setdefault((one.arrival.listener.name, one.arrival.sender), []).append(one)
+        for sender, those in by_sender.items():
+            known = self._note(sender, those)
+            for one in those:
+                number = one.arrival.header.sequence
+                if number and one.outcome is not Outcome.DUPLICATE:
+                    self._numbered(known, number, to_micros(one.arrival.received_at))
+
+    def _note(self, sender: tuple[str, str], those: Sequence[Settled]) -> tuple[str, str]:
+        """Count what came of a sender; gives what it is known as here."""
+        times = [to_micros(one.arrival.received_at) for one in those]
         with self._lock:
-            sender = (arrival.listener.name, arrival.sender)
             if sender not in self._senders and len(self._senders) >= MOST_SENDERS:
-                sender = (arrival.listener.name, OTHERS)
-            activity = self._senders.setdefault(sender, SenderActivity(at, at))
-            activity.last_at = at
-            activity.messages += 1
-            slot = slot_of_micros(at)
-            activity.slots[slot] = activity.slots.get(slot, 0) + 1
-        if arrival.header.sequence and settled.outcome is not Outcome.DUPLICATE:
-            self._numbered(sender, arrival.header.sequence, at)
+                sender = (sender[0], OTHERS)
+            activity = self._senders.setdefault(sender, SenderActivity(times[0], times[0]))
+            activity.last_at = times[-1]
+            activity.messages += len(times)
+            for at in times:
+                slot = slot_of_micros(at)
+                activity.slots[slot] = activity.slots.get(slot, 0) + 1
+        return sender
 
     def _numbered(self, sender: tuple[str, str], number: str, at: int) -> None:
         """Follow a sender's sequence numbers, if it has any."""
@@ -161,19 +171,19 @@ class ListenerTelemetry:
 
     def _line(self, settled: Settled) -> None:
         arrival = settled.arrival
+        in_shape = bool(arrival.event)
         told: dict[str, object] = {
             "message_id": str(settled.journal_id),
             "listener": arrival.listener.name,
             "outcome": str(settled.outcome),
             "bytes": len(arrival.raw),
-            "trigger": arrival.header.trigger if arrival.event else "",
-            "control_id": arrival.control_id,
-            "sender": arrival.sender if arrival.event else "",
-            "reason": _as_code(settled.reason),
-            "record_id": str(settled.record_id or ""),
+            "trigger": (arrival.header.trigger if in_shape else "") or None,
+            "control_id": arrival.control_id or None,
+            "sender": (arrival.sender if in_shape else "") or None,
+            "reason": _as_code(settled.reason) or None if settled.reason else None,
+            "record_id": str(settled.record_id) if settled.record_id else None,
         }
-        level = logging.INFO if settled.outcome in _QUIET else logging.WARNING
-        logs.tell("message", level, {key: value for key, value in told.items() if value != ""})
+        logs.tell("message", logging.INFO if settled.outcome in _QUIET else logging.WARNING, told)
 
 
 @lru_cache(maxsize=1024)

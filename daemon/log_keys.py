@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 LARGEST: Final = 1 << 53
 """Beyond it JSON's readers round."""
+_LONGEST_KNOWN: Final = 96
 Accepts: TypeAlias = Callable[[object], bool]
 
 
@@ -31,6 +33,19 @@ def _text(pattern: str) -> Accepts:
     return lambda value: isinstance(value, str) and fits(value) is not None
 
 
+def _few(pattern: str) -> Accepts:
+    """Like :func:`_text`, for keys whose values come again and again: the last 512 are looked at once."""
+    fits = re.compile(pattern).fullmatch
+    known = lru_cache(maxsize=512)(lambda text: fits(text) is not None)
+
+    def accepts(value: object) -> bool:
+        if type(value) is str and len(value) <= _LONGEST_KNOWN:
+            return known(value)
+        return isinstance(value, str) and fits(value) is not None
+
+    return accepts
+
+
 def _whole(value: object) -> bool:
     return type(value) is int and abs(value) < LARGEST
 
@@ -39,11 +54,11 @@ def _number(value: object) -> bool:
     return _whole(value) or type(value) is float
 
 
-_code = _text(r"(?=.{1,64}\Z)[a-z][a-z0-9]*(?:[._-][a-z0-9]+){0,7}")
+_code = _few(r"(?=.{1,64}\Z)[a-z][a-z0-9]*(?:[._-][a-z0-9]+){0,7}")
 """A code of our own: lower case words, joined."""
 _id_text = _text(r"[A-Za-z0-9_-]{1,64}")
-_name = _text(r"[A-Za-z0-9_.:-]{1,64}")
-_sender = _text(r"[A-Za-z0-9_.:/^@-]{1,96}")
+_NAME: Final = r"[A-Za-z0-9_.:-]{1,64}"
+_sender = _few(r"[A-Za-z0-9_.:/^@-]{1,96}")
 _type_names = _text(r"[A-Za-z_][A-Za-z0-9_.]{0,63}(?: < [A-Za-z_][A-Za-z0-9_.]{0,63}){0,9}")
 _places = _text(r"[A-Za-z0-9_.<>-]{1,120}:\d{1,6}(?: > [A-Za-z0-9_.<>-]{1,120}:\d{1,6}){0,31}")
 _route = _text(r"/[A-Za-z0-9_.${}:/-]{0,120}")
@@ -80,12 +95,12 @@ ALLOW_LIST: Final = MappingProxyType(
         "level": _key("debug, info, warning, error or critical.", _code),
         "event": _key("What happened: a code of ours, words joined by underscores.", _code),
         "message_id": _key("The journal's id of a message: one id for its whole journey.", _id),
-        "control_id": _key("MSH-10, where it has only letters, digits and _ . : -.", _name),
+        "control_id": _key("MSH-10, where it has only letters, digits and _ . : -.", _text(_NAME)),
         "sender": _key("MSH-3 and MSH-4, where they have only letters, digits and _ . : / ^ @ -.", _sender),
-        "listener": _key("The listener's name.", _name),
+        "listener": _key("The listener's name.", _few(_NAME)),
         "connection": _key("The number of a connection since the start.", _id),
         "peer": _key("The network address at the other end.", _address),
-        "trigger": _key("The trigger event (MSH-9.2), such as A28.", _text(r"[A-Z][A-Z0-9]{2}")),
+        "trigger": _key("The trigger event (MSH-9.2), such as A28.", _few(r"[A-Z][A-Z0-9]{2}")),
         "outcome": _key("applied, held, duplicate, stale, ignored, rejected; or what became of an attempt.", _code),
         "reason": _key("Why, as a code.", _code),
         "bytes": _key("A size in bytes.", _whole),
@@ -98,7 +113,7 @@ ALLOW_LIST: Final = MappingProxyType(
         "record_id": _key("The id of a patient record's row: it tells nothing without the database.", _id),
         "invitation_id": _key("The id of an invitation's row.", _id),
         "entry_id": _key("The id of an outbox entry.", _id),
-        "organisation": _key("The organisation's code.", _name),
+        "organisation": _key("The organisation's code.", _few(_NAME)),
         "channel": _key("sms, email or letter.", _code),
         "provider": _key("Who carries it, such as spool.", _code),
         "state": _key("A state that was entered.", _code),
@@ -116,7 +131,7 @@ ALLOW_LIST: Final = MappingProxyType(
         "head": _key(
             "The head of the audit trail: number and hash of its newest seal.", _text(r"\d{1,18}:[0-9a-f]{64}")
         ),
-        "logger": _key("The library's logger that said it.", _name),
+        "logger": _key("The library's logger that said it.", _text(_NAME)),
         "template": _key("A library's message before its values were put in, if it stands so in its code.", _literal),
         "next": _key("What to do about it: a sentence that stands so in our code.", _literal),
         "withheld": _key("How many keys of this line were dropped, for their name or their value.", _whole),

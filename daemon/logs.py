@@ -49,6 +49,7 @@ LAST_WORDS: Final = 2.0
 """Seconds that the end of the process waits for the last lines."""
 _OURS: Final = ("daemon", "web", "hl7_listener", "invites", "patient_records")
 _LEVELS: Final = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+_ACCEPTS: Final = {name: key.accepts for name, key in ALLOW_LIST.items()}
 _PROVED: Final = ("next", "template")
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -159,16 +160,16 @@ def _allow(event: EventDict, at: float) -> EventDict:
     happened = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
     line: dict[str, Any] = {"timestamp": happened, "level": event.pop("level", "info")}
     name = event.pop("event", None)
-    line["event"] = name if ALLOW_LIST["event"].accepts(name) else "event_withheld"
+    line["event"] = name if _ACCEPTS["event"](name) else "event_withheld"
     withheld = int(line["event"] is not name)
     for key, value in event.items():
         if value is None:
             continue
-        known = ALLOW_LIST.get(key)
-        if known is None or not known.accepts(value):
+        accepts = _ACCEPTS.get(key)
+        if accepts is None or not accepts(value):
             withheld += 1
         else:
-            line[key] = _plain(value)
+            line[key] = value if type(value) is str else _plain(value)
     if withheld:
         line["withheld"] = withheld
     return line

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -58,6 +59,8 @@ INTERNAL_ERROR: Final = Refused(
 
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9]{2}\Z", re.ASCII)
 _VERSION: Final = re.compile(r"(?:\d(?:\.\d{1,2}){0,2})?\Z", re.ASCII)
+_LONGEST_CODE: Final = 3
+_LONGEST_VERSION: Final = 7
 _LONGEST_PROCESSING_ID: Final = 3
 _LONGEST_LABEL: Final = 200
 """Characters; HL7 2.5.1 allows 227 for MSH-3 and 4 (HD), 20 for MSH-10. PostgreSQL indexes no more than 2,700 bytes."""
@@ -147,10 +150,21 @@ def _in_shape(header: Header) -> bool:
     clear; such a message's are not.
     """
     return (
-        _CODE.match(header.message_code) is not None
-        and _CODE.match(header.trigger or "A00") is not None
+        len(header.message_code) == _LONGEST_CODE
+        and len(header.trigger) <= _LONGEST_CODE
         and len(header.processing_id) <= _LONGEST_PROCESSING_ID
-        and _VERSION.match(header.version) is not None
+        and len(header.version) <= _LONGEST_VERSION
+        and _is_type(header.message_code, header.trigger, header.version)
+    )
+
+
+@lru_cache(maxsize=512)
+def _is_type(code: str, trigger: str, version: str) -> bool:
+    """Whether these are such as MSH-9 and MSH-12 hold; asked many times of each message, and few are ever different."""
+    return (
+        _CODE.match(code) is not None
+        and _CODE.match(trigger or "A00") is not None
+        and _VERSION.match(version) is not None
     )
 
 

@@ -40,4 +40,4 @@ def test_a_header_out_of_shape_is_not_logged(
     arrival = Interpreter(LISTENER, Silent()).arrival(Frame(raw, 0), NOW, Nobody())
     ListenerTelemetry(Metrics()).committed([Settled(arrival, 1, Outcome.REJECTED, "", "AE", b"")], 0.0)
     [keys] = told
-    assert {name: keys[name] for name in ("control_id", "trigger") if name in keys} == logged
+    assert {name: keys[name] for name in ("control_id", "trigger") if keys[name]} == logged
