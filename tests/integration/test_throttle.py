@@ -89,7 +89,7 @@ def test_the_tightest_of_several_limits_counts(house: House) -> None:
 def test_a_short_wait_is_the_lanes_own_and_takes_no_transaction(house: House) -> None:
     queued(house, 4)
     provider = ScriptedProvider()
-    limited = lane(house, provider, RateLimit(20, timedelta(seconds=2)))
+    limited = lane(house, provider, RateLimit(20, timedelta(seconds=18)))  # one a second: a slow machine is no wait
     waited: list[float] = []
 
     def pause(seconds: float) -> None:
