@@ -149,10 +149,6 @@ class Gate:
                 made += self._judge(connection, place, found, percent, now)
         return made
 
-    def note_challenge(self, connection: Connection, organisation: str, *, passed: bool, now: datetime) -> list[Pause]:
-        """Count an answer to the challenge: too many wrong dates of birth pause the organisation."""
-        return self.note(connection, [(organisation, CHALLENGES, passed)], now)
-
     def _judge(
         self, connection: Connection, place: Place, found: tuple[int, int], percent: int, now: datetime
     ) -> list[Pause]:

@@ -19,6 +19,7 @@ from invites.options import InviteOptions
 from invites.pauses import OPERATOR, THRESHOLD, Pause
 from invites.receipt import Receipt, ReceiptState
 from invites.rhythm import AutomaticPause, CallingHours, Rhythm
+from tests.support.accounts import BORN, Registry
 from tests.support.outbox_rows import entry, queued
 from tests.support.people import HOSPITAL, ORGANISATION, House, PlainChannel, ScriptedProvider, person
 from tests.support.query_plans import plans_of, walks_of_whole_tables
@@ -287,14 +288,15 @@ def test_receipts_of_failure_count(make: Make) -> None:
 
 
 def test_wrong_dates_of_birth_pause_the_organisation(make: Make) -> None:
-    house = make(CAREFUL)
+    registry = Registry(make(CAREFUL))
     for number in range(30):
-        with house.database.begin() as connection:
-            now = house.database.now(connection)
-            house.gate.note_challenge(connection, ORGANISATION, passed=number % 3 == 0, now=now)
-    with house.database.read() as connection:
+        pair = registry.pair(registry.somebody(number))
+        registry.prove(pair, BORN if number % 3 == 0 else date(1990, 1, 1), f"192.0.2.{number}")
+    assert registry.accounts.noted.run() == 30
+    with registry.house.database.read() as connection:
         [found] = pauses.in_force(connection)
-    assert (found.channel, "wrong dates of birth" in found.reason) == ("", True)
+    assert (found.organisation, found.channel) == (ORGANISATION, "")
+    assert found.reason == "20 of 30 wrong dates of birth today, more than 50 %"
 
 
 def test_a_repeat_that_was_not_begun_gives_back_no_place_that_it_never_took(make: Make) -> None:
