@@ -52,6 +52,17 @@ def test_welsh_is_not_english_left_over() -> None:
             assert not {" the ", " your ", " you "} & {f" {word} " for word in source.lower().split()}, name
 
 
+@pytest.mark.parametrize("language", ["en", "cy"])
+@pytest.mark.parametrize(("what", "between"), [("email.txt", "\n\n"), ("email.html", "\n"), ("letter.txt", "\n")])
+def test_a_reminder_differs_from_its_invitation_by_one_paragraph(language: str, what: str, between: str) -> None:
+    """Each is whole, so that a hospital changes one without the other; this keeps the shipped ones from drifting."""
+    first, again = (SHIPPED[f"{language}/{purpose}/{what}"].split(between) for purpose in ("invitation", "reminder"))
+    assert len(first) == len(again)
+    [(was, becomes)] = [pair for pair in zip(first, again, strict=True) if pair[0] != pair[1]]
+    assert "{{ hospital }}" in was
+    assert "{{ hospital }}" in becomes
+
+
 @pytest.mark.parametrize(
     ("source", "line", "wrong"),
     [
