@@ -7,7 +7,7 @@ first one made, a repeat finds its original, although neither is in the database
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -45,15 +45,26 @@ class Stores(Struct, frozen=True):
     changes: RecordChanges
 
 
-class Batch:
-    """Settles arrivals in one transaction; made for one use."""
+def nobody_listens() -> None:
+    """Hear a sign of life that nobody waits for."""
 
-    def __init__(self, stores: Stores, connection: Connection, now: datetime) -> None:
+
+class Batch:
+    """Settles arrivals in one transaction; made for one use.
+
+    ``alive`` is called with each step that is done (a message decided, a group of people merged, a table written), so
+    that who waits can tell ten thousand merges from one statement that never ends.
+    """
+
+    def __init__(
+        self, stores: Stores, connection: Connection, now: datetime, alive: Callable[[], None] = nobody_listens
+    ) -> None:
         self._stores = stores
         self._connection = connection
         self._now = now
         self._people = People(stores.records, connection, now)
-        self._acts = PersonActs(self._people, now)
+        self._alive = alive
+        self._acts = PersonActs(self._people, now, alive)
         self._effects: list[Effect] = []
         self._known: dict[int, list[Known]] = {}
         self._repeated: list[int] = []
@@ -65,6 +76,7 @@ class Batch:
         digests = [index.body(arrival.raw) for arrival in arrivals]
         blinds = [self._blinds(arrival) for arrival in arrivals]
         self._look_up(keys, blinds)
+        self._alive()
         settled: list[Settled] = []
         entries: list[Entry] = []
         for arrival, key, digest, own in zip(arrivals, keys, digests, blinds, strict=True):
@@ -76,6 +88,7 @@ class Batch:
             else:
                 done = repeat
             settled.append(done)
+            self._alive()
         self._store(entries)
         return settled
 
@@ -187,7 +200,9 @@ class Batch:
     def _store(self, entries: Sequence[Entry]) -> None:
         stores, connection, now = self._stores, self._connection, self._now
         self._people.save(stores.changes)
+        self._alive()
         stores.journal.write(connection, entries)
+        self._alive()
         if self._repeated:
             stores.journal.count_repeats(connection, self._repeated, now)
         if self._effects:

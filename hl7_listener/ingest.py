@@ -49,7 +49,11 @@ MOST_BYTES: Final = 8 << 20
 """Bytes in one commit: a few large messages make a batch, too."""
 
 STUCK: Final = 60.0
-"""Seconds: a transaction that takes longer than any statement may will not come back by itself."""
+"""Seconds: a step of a transaction that takes longer than any statement may will not come back by itself.
+
+A step, not the whole: ten thousand merges in one frame are one transaction, and each of them is work that was done.
+Ended in the middle of it by systemd, the daemon would be sent the same frame again, for ever.
+"""
 
 _LONGEST_WAIT: Final = 0.004
 _ATTEMPTS: Final = 5
@@ -74,7 +78,7 @@ class Ingest:
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._round = 1  # how many messages took part in the last round: the batch, and who waited behind it
         self._cost = 0.0  # seconds that a commit takes of late
-        self._since: float | None = None  # when the transaction in hand began
+        self._since: float | None = None  # when the transaction in hand began, or got a step further
         self.healthy = True
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -95,7 +99,7 @@ class Ingest:
         return not self._thread.is_alive()
 
     def working(self, patience: float = STUCK) -> bool:
-        """Whether the writer's thread lives, and no transaction of its has taken longer than ``patience`` seconds."""
+        """Whether the writer's thread lives, and has not been at one step for longer than ``patience`` seconds."""
         since = self._since
         return self._thread.is_alive() and (since is None or time.monotonic() - since <= patience)
 
@@ -174,10 +178,11 @@ class Ingest:
         """One transaction, tried again when another daemon changed the same rows."""
         try:
             for attempt in range(1, _ATTEMPTS + 1):
-                self._since = time.monotonic()
+                self._alive()
                 try:
                     with self._database.begin() as connection:
-                        return Batch(self._stores, connection, self._clock()).settle(batch)
+                        self._alive()
+                        return Batch(self._stores, connection, self._clock(), self._alive).settle(batch)
                 except StorageConflict:
                     if attempt == _ATTEMPTS:
                         raise
@@ -185,6 +190,10 @@ class Ingest:
         finally:
             self._since = None
         raise AssertionError("unreachable")
+
+    def _alive(self) -> None:
+        """Note that the transaction got a step further."""
+        self._since = time.monotonic()
 
     def _single_out(self, batch: list[Arrival], error: Exception) -> None:
         """Find the message that the batch failed over, by halves: a few transactions, however many it has."""

@@ -13,7 +13,7 @@ A message with several PATIENT groups is applied whole or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import assert_never
 
@@ -61,9 +61,10 @@ OTHERS_RECORD = "the record belongs to another organisation"
 class PersonActs:
     """Decides about messages in their order, each on what those before it left; made for one transaction."""
 
-    def __init__(self, people: People, now: datetime) -> None:
+    def __init__(self, people: People, now: datetime, alive: Callable[[], None]) -> None:
         self._people = people
         self._now = now
+        self._alive = alive
 
     # ---- updates: most of a feed -------------------------------------------------------------------------------------
 
@@ -172,6 +173,7 @@ class PersonActs:
         decisions: list[Decision] = []
         for group in groups:
             decision = self._group(listener, group, merges=merges)
+            self._alive()
             if decision.outcome in {Outcome.HELD, Outcome.REJECTED}:
                 if mark is not None:
                     self._people.back(mark)
