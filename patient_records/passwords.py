@@ -7,9 +7,14 @@ parameters (PHC string format), so they can be raised: :meth:`Passwords.outdated
 Every derivation is keyed with a secret from the key file as well (RFC 9106, 3.1, secret value K): a stolen database
 alone gives nothing to test a guess against. What a patient's password opens is not keyed so unless the caller wants it.
 
-One derivation takes its 64 MiB for about a tenth of a second. :data:`AT_A_TIME` of them run in a process, and the
-others wait: a flood of logins must not take the memory that the feed needs. Call from a thread, never from the event
-loop; OpenSSL gives the interpreter away meanwhile.
+One derivation takes its 64 MiB for about a tenth of a second, on as many cores as it has lanes. :data:`AT_A_TIME` of
+them run in a process, and the others wait: a flood of logins must not take the memory that the feed needs. Call from a
+thread, never from the event loop; OpenSSL gives the interpreter away meanwhile.
+
+**Never more than one.** OpenSSL counts the threads of all derivations of a process together (``cryptography`` allows as
+many as there are cores), and one that wants another thread waits until somebody else gives one back, which happens
+only when all of its own have begun. So two that want more than there are wait for each other for ever, seen with
+OpenSSL 4.0.3 on two cores at the first two logins that came at once.
 """
 
 from __future__ import annotations
@@ -34,8 +39,9 @@ SHORTEST: Final = 10
 LONGEST: Final = 128
 """Characters: more than any manager makes by default, and nobody's megabyte is hashed (NIST SP 800-63B: 64 or more)."""
 
-AT_A_TIME: Final = 2
-"""Derivations in one process: 128 MiB at the worst moment, and as many as the reference machine has cores."""
+AT_A_TIME: Final = 1
+"""Derivations in one process: 64 MiB at the worst moment, and one is safe where two are not (see above). It works on
+several cores, so that two would not be done sooner."""
 
 SALT_BYTES: Final = 16
 """RFC 9106, 3.1: 16 bytes for password hashing."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from patient_records import passwords
 from patient_records.passwords import CURRENT, Parameters, Passwords, Weakness, weakness
+from tests.support.patience import SAFETY
 
 CHEAP = Parameters(memory_kib=64, iterations=1, lanes=1)
 GOOD = "correct horse battery"
@@ -145,6 +149,21 @@ def test_only_so_many_derive_at_a_time(kept: Passwords, monkeypatch: pytest.Monk
     kept.pretend(GOOD)
     assert calls == ["verify", "hash", "derive", "derive"]
     assert free_turns() == passwords.AT_A_TIME
+
+
+AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+from patient_records.passwords import Passwords
+kept = Passwords(b"k" * 32)
+with ThreadPoolExecutor(6) as pool:
+    keys = set(pool.map(lambda _: kept.derive("correct horse battery", b"s" * 16), range(6)))
+assert len(keys) == 1
+"""
+
+
+def test_people_who_log_in_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    """With the parameters that are used for real, whose threads OpenSSL counts over all derivations of a process."""
+    subprocess.run([sys.executable, "-c", AT_ONCE], check=True, timeout=SAFETY)
 
 
 def free_turns() -> int:

@@ -21,11 +21,11 @@ T = TypeVar("T")
 _QUICK: Final = 12
 """Threads for what asks the database."""
 
-_SLOW: Final = 3
+_SLOW: Final = 2
 """Threads for what derives a key: one more than may derive at a time (:data:`patient_records.passwords.AT_A_TIME`)."""
 
 _LONGEST_LINE: Final = 40
-"""Derivations that wait, some two seconds' worth: whoever came after them would give up before being served."""
+"""Derivations that wait, some four seconds' worth: whoever came after them would give up before being served."""
 
 
 class InThread:
