@@ -199,8 +199,7 @@ class Batch:
 
     def _store(self, entries: Sequence[Entry]) -> None:
         stores, connection, now = self._stores, self._connection, self._now
-        self._people.save(stores.changes)
-        self._alive()
+        self._people.save(stores.changes, self._alive)
         stores.journal.write(connection, entries)
         self._alive()
         if self._repeated:

@@ -9,9 +9,9 @@ for each other in a ring.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -22,6 +22,9 @@ from patient_records.ports import RecordChange, RecordChanges
 from patient_records.repository import OpenRecord, Records
 from patient_records.sealing import SealingKey
 from patient_records.unit_of_work import POSTGRESQL
+
+TOLD_AT_ONCE: Final = 1_000
+"""Changed records that are told of at a time: more than a usual batch has, and fewer than a statement takes values."""
 
 Past: TypeAlias = tuple[bytes | None, int | None, OpenRecord | None]
 """What a change took the place of: whom an identifier found (None: nobody), or a person as it was (None: not made)."""
@@ -158,8 +161,8 @@ class People:
             elif record_id is not None:
                 del self._open[record_id], self._original[record_id]
 
-    def save(self, changes: RecordChanges) -> None:
-        """Store everybody who differs, and tell who wants to hear of it."""
+    def save(self, changes: RecordChanges, alive: Callable[[], None]) -> None:
+        """Store everybody who differs, and tell who wants to hear of it; ``alive`` after each step of that."""
         touched = [
             (self._original[record_id], opened)
             for record_id, opened in self._open.items()
@@ -171,7 +174,10 @@ class People:
                 RecordChange(before.record if before else None, after.record, after.key)
                 for (before, _), after in zip(touched, saved, strict=True)
             ]
-            changes.records_changed(self._connection, told, self._now)
+            alive()
+            for start in range(0, len(told), TOLD_AT_ONCE):
+                changes.records_changed(self._connection, told[start : start + TOLD_AT_ONCE], self._now)
+                alive()
 
 
 def _differs(before: OpenRecord | None, after: OpenRecord) -> bool:

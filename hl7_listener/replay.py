@@ -82,19 +82,21 @@ class _Heard:
     """Hears which records changed, and how each was at first and is at last."""
 
     def __init__(self) -> None:
-        self._said: tuple[Connection | None, Sequence[RecordChange]] = (None, ())
+        self._said_in: Connection | None = None
+        self._said: list[RecordChange] = []
         self._first: dict[int, PatientRecord | None] = {}
         self._last: dict[int, PatientRecord] = {}
 
     def records_changed(self, connection: Connection, changes: Sequence[RecordChange], now: datetime) -> None:
         """Hear what a transaction changes, which may yet fail and be done again."""
         del now
-        self._said = (connection, changes)
+        if connection is not self._said_in:
+            self._said_in, self._said = connection, []
+        self._said += changes
 
     def believe(self, connection: Connection) -> None:
         """Keep what this transaction changed: it did not fail."""
-        said_in, changes = self._said
-        for change in changes if said_in is connection else ():
+        for change in self._said if connection is self._said_in else ():
             self._first.setdefault(change.after.id, change.before)
             self._last[change.after.id] = change.after
 

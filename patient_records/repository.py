@@ -37,6 +37,9 @@ _ADD_CONTACTS: Final = BulkInsert(tables.contact_points, ("blind", "record_id"),
 
 _FIND: Final = BulkSelect(tables.identifiers, ("blind", "record_id"), "blind")
 _LOAD: Final = BulkSelect(_RECORDS, _COLUMNS, "id", order="id")
+_FORGOTTEN_AT_ONCE: Final = 500
+"""Contact points in one statement: a batch of thousands has more than either database takes values."""
+
 _LOCK: Final = " FOR UPDATE"
 _LOCK_THE_FREE: Final = " FOR UPDATE SKIP LOCKED"
 
@@ -232,9 +235,10 @@ class Records:
             new = {self.blind_index.contact(point) for point in now_reached.contact_points}
             added += [(blind, after.record.id) for blind in sorted(new - old)]
             gone += [(blind, after.record.id) for blind in sorted(old - new)]
-        if gone:
-            table = tables.contact_points
-            connection.execute(delete(table).where(tuple_(table.c.blind, table.c.record_id).in_(gone)))
+        table = tables.contact_points
+        for start in range(0, len(gone), _FORGOTTEN_AT_ONCE):
+            some = gone[start : start + _FORGOTTEN_AT_ONCE]
+            connection.execute(delete(table).where(tuple_(table.c.blind, table.c.record_id).in_(some)))
         _ADD_CONTACTS.run(connection, added)
 
 
