@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from daemon.settings import ConfigurationFaults, Fault, Settings
 
 if TYPE_CHECKING:
+    from daemon.settings.wording import Wording
     from invites.channels.wording_rules import Remark
 
 _LARGEST: Final = 100_000
@@ -30,7 +31,7 @@ def wording_faults(settings: Settings) -> list[Fault]:
     """Find all that is wrong with the hospital's own wording, without rendering a letter: files, lines and mends."""
     folder = settings.wording.folder
     own, faults = _read(folder)
-    if not folder.is_dir() and "folder" in settings.wording.model_fields_set:
+    if not folder.is_dir() and _is_the_hospitals_own(settings.wording):
         faults.append(Fault(str(folder), "", "is no folder", "Make it, or take out wording.folder"))
     if own:
         from invites.channels.templates import shipped_templates  # noqa: PLC0415 (most configurations have none)
@@ -40,6 +41,12 @@ def wording_faults(settings: Settings) -> list[Fault]:
         found = [remark for remark in remarks(own, shipped_templates(), codes) if remark.fault]
         faults += [as_fault(folder, remark) for remark in found]
     return faults
+
+
+def _is_the_hospitals_own(wording: Wording) -> bool:
+    """Whether somebody chose the folder: the usual one need not exist, and what ``init`` writes names it, too."""
+    usual: Path = type(wording).model_fields["folder"].default
+    return "folder" in wording.model_fields_set and wording.folder.name != usual.name
 
 
 def refuse_faulty_wording(settings: Settings) -> None:

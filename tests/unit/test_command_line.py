@@ -118,6 +118,12 @@ def test_init_writes_both_files_once(tmp_path: Path) -> None:
     assert (key_file.read_bytes(), (tmp_path / "here" / "doorstep.toml").read_bytes()) == before
 
 
+def test_what_init_writes_is_a_configuration_to_serve_with(tmp_path: Path) -> None:
+    doorstep("init", "here", folder=tmp_path)
+    done = doorstep("check-config", folder=tmp_path / "here")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_database_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     doorstep("migrate", folder=tmp_path)
     files = list((tmp_path / "doorstep-data").glob("doorstep.db*"))
