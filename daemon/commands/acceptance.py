@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from daemon.commands.mllp_target import address_of, tls_of, tls_options
 from daemon.commands.shared_options import on_a_terminal, printable
 
 if TYPE_CHECKING:
@@ -32,11 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds without an answer that count as silence.",
 )
-@click.option("--tls", is_flag=True, help="Speak TLS (1.2 up), with the system's authorities unless --tls-ca.")
-@click.option("--tls-ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust this authority.")
-@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Our certificate (PEM).")
-@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Our private key (PEM).")
-@click.option("--tls-insecure", is_flag=True, help="Check nothing: for a laboratory only.")
+@tls_options
 @click.option("--json", "as_document", is_flag=True, help="Print the verdicts as JSON.")
 @click.pass_context
 def command(
@@ -72,8 +68,8 @@ def command(
     if unknown:
         known = ", ".join(case.name for case in CASES)
         raise click.UsageError(f"no case is called {', '.join(sorted(unknown))}; there are {known}")
-    host, port = _address(target)
-    secured = _tls(tls_ca, tls_cert, tls_key, insecure=tls_insecure) if tls or tls_ca or tls_insecure else None
+    host, port = address_of(target, "acceptance")
+    secured = tls_of(tls_ca, tls_cert, tls_key, tls=tls, insecure=tls_insecure)
     speaker = Speaker(
         sender, receiver, authority, processing_id, message_version, run=f"A{int(time.time()):X}", at=_now()
     )
@@ -93,22 +89,6 @@ def command(
 
 def _now() -> str:
     return time.strftime("%Y%m%d%H%M%S+0000", time.gmtime())
-
-
-def _address(target: str) -> tuple[str, int]:
-    host, _, port = target.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
-        raise click.UsageError(f"the listener is named as HOST:PORT, such as 127.0.0.1:2575, not {target}")
-    return host.strip("[]"), int(port)
-
-
-def _tls(ca: Path | None, certificate: Path | None, key: Path | None, *, insecure: bool) -> ssl.SSLContext:
-    from hl7_listener.client import tls_context  # noqa: PLC0415
-
-    try:
-        return tls_context(ca, certificate, key, insecure=insecure)
-    except (OSError, ssl.SSLError) as error:
-        raise click.ClickException(f"the TLS files cannot be used ({type(error).__name__}): check --tls-*") from None
 
 
 def _line(verdict: Verdict) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import ssl
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
+from daemon.commands.mllp_target import address_of, tls_of, tls_options
 from daemon.commands.shared_options import on_a_terminal, printable
 
 if TYPE_CHECKING:
@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 @click.option("--connections", type=click.IntRange(1, 1000), default=1, show_default=True)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="At most so many messages a second.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True)
-@click.option("--tls", is_flag=True, help="Speak TLS (1.2 up), with the system's authorities unless --tls-ca.")
-@click.option("--tls-ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust this authority.")
-@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Our certificate (PEM).")
-@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Our private key (PEM).")
-@click.option("--tls-insecure", is_flag=True, help="Check nothing: for a laboratory only.")
+@tls_options
 @click.option("--quiet", is_flag=True, help="Print the summary only.")
 @click.option("--json", "as_document", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
@@ -56,16 +52,17 @@ def command(
     FILES are single messages, files of many, batches (FHS/BHS), framed captures, or folders of these. The order is kept
     for each patient. Status 1 when anything was refused or could not be sent.
     """
-    host, port = _address(target)
-    secured = _tls(tls_ca, tls_cert, tls_key, insecure=tls_insecure) if tls or tls_ca or tls_insecure else None
+    host, port = address_of(target, "--to")
+    secured = tls_of(tls_ca, tls_cert, tls_key, tls=tls, insecure=tls_insecure)
     from hl7_listener.client import send  # noqa: PLC0415 (asyncio and python-hl7: not for --help)
 
     def show(answer: Answer) -> None:
         if not quiet and not as_document:
             click.echo(_line(answer))
 
+    feed = _Feed(files)
     summary = send(
-        _messages(files, counting=on_a_terminal() and quiet),
+        _counted(feed) if on_a_terminal() and quiet else feed,
         host,
         port,
         connections=connections,
@@ -74,33 +71,50 @@ def command(
         timeout=timeout,
         on_answer=show,
     )
+    summary = replace(summary, stopped=summary.stopped or feed.problem)
     click.echo(_document(summary) if as_document else _sentence(summary))
+    if not summary.sent and not summary.stopped:
+        from hl7_listener.message_files import SUFFIXES  # noqa: PLC0415
+
+        click.echo(
+            "Nothing was there to send: the files are empty, or no file of the folder ends in "
+            f"{', '.join(sorted(SUFFIXES))} (name others one by one).",
+            err=True,
+        )
     context.exit(0 if summary.accepted and summary.sent else 1)
 
 
-def _address(target: str) -> tuple[str, int]:
-    host, _, port = target.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
-        raise click.UsageError(f"--to takes HOST:PORT, such as 127.0.0.1:2575, not {target}")
-    return host.strip("[]"), int(port)
+class _Feed:
+    """The messages of files, up to the first thing that cannot be sent; ``problem`` says what that was.
+
+    It ends there and no later: what follows may be about the same patient.
+    """
+
+    def __init__(self, files: tuple[Path, ...]) -> None:
+        self._files = files
+        self.problem = ""
+
+    def __iter__(self) -> Iterator[bytes]:
+        from hl7_listener.framing import FS, VT  # noqa: PLC0415
+        from hl7_listener.message_files import read_messages  # noqa: PLC0415
+
+        for file in self._files:
+            try:
+                for number, message in enumerate(read_messages(file), 1):
+                    if VT in message or FS in message:
+                        self.problem = (
+                            f"message {number} of {file} holds a byte that begins or ends a frame (0B or 1C), "
+                            "take it out"
+                        )
+                        return
+                    yield message
+            except OSError as error:
+                self.problem = f"{error.filename or file} cannot be read ({error.strerror})"
+                return
 
 
-def _tls(ca: Path | None, certificate: Path | None, key: Path | None, *, insecure: bool) -> ssl.SSLContext:
-    from hl7_listener.client import tls_context  # noqa: PLC0415
-
-    try:
-        return tls_context(ca, certificate, key, insecure=insecure)
-    except (OSError, ssl.SSLError) as error:
-        raise click.ClickException(f"the TLS files cannot be used ({type(error).__name__}): check --tls-*") from None
-
-
-def _messages(files: tuple[Path, ...], *, counting: bool) -> Iterator[bytes]:
-    from hl7_listener.message_files import read_messages  # noqa: PLC0415
-
-    messages = chain.from_iterable(read_messages(file) for file in files)
-    if not counting:
-        yield from messages
-        return
+def _counted(messages: Iterable[bytes]) -> Iterator[bytes]:
+    """Show how far it is, on a terminal."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import track  # noqa: PLC0415
 

@@ -6,8 +6,10 @@ import asyncio
 import ssl
 from pathlib import Path
 
+import click
 import pytest
 
+from daemon.commands.mllp_target import tls_of
 from hl7_listener.client import Summary, deliver, tls_context
 from tests.support.certificates import Authority
 from tests.support.mllp import ScriptedReceiver
@@ -48,3 +50,13 @@ def test_mutual_tls_shows_the_server_who_we_are(tmp_path: Path, *, known: bool) 
     mine = (authority if known else Authority(tmp_path, "stranger")).sign("client")
     summary = exchange(server, tls_context(authority.certificate, mine.certificate, mine.key))
     assert summary.accepted == known
+
+
+def test_a_certificate_alone_asks_for_tls(tmp_path: Path) -> None:
+    """Who names one and forgets --tls must not have patients' data sent in clear."""
+    mine = Authority(tmp_path).sign("client")
+    assert tls_of(None, mine.certificate, mine.key, tls=False, insecure=False) is not None
+    assert tls_of(None, None, None, tls=True, insecure=False) is not None
+    assert tls_of(None, None, None, tls=False, insecure=False) is None
+    with pytest.raises(click.UsageError, match="--tls-cert"):
+        tls_of(None, None, mine.key, tls=True, insecure=False)

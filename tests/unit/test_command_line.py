@@ -107,6 +107,20 @@ def test_sending_to_nobody_is_status_1(tmp_path: Path) -> None:
     assert "no_connection" in done.stdout
 
 
+def test_what_cannot_be_sent_is_named_and_nothing_behind_it_is_sent(tmp_path: Path) -> None:
+    message = b"MSH|^~\\&|A|B|C|D|20260101||ADT^A28|1|P|2.5\rPID|1||1\r"
+    (tmp_path / "a.hl7").write_bytes(message.replace(b"||1", b"||1\x1c") + message)
+    done = doorstep("send", "a.hl7", "--to", "127.0.0.1:1", "--timeout", "1", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "0 messages" in done.stdout
+    assert "message 1 of a.hl7 holds a byte" in done.stdout
+
+
+def test_a_folder_with_nothing_to_send_says_what_it_looks_for(tmp_path: Path) -> None:
+    done = doorstep("send", ".", "--to", "127.0.0.1:1", folder=tmp_path)
+    assert (done.returncode, ".hl7" in done.stderr) == (1, True)
+
+
 def test_init_writes_both_files_once(tmp_path: Path) -> None:
     done = doorstep("init", "here", folder=tmp_path)
     assert done.returncode == 0
