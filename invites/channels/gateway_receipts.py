@@ -11,9 +11,6 @@ from msgspec import Struct
 from invites.channels.gateway_rules import at as text_at
 from invites.receipt import Receipt, ReceiptState, code_of, happened_at, name_of
 
-MOST_ITEMS: Final = 1000
-"""Receipts in one call."""
-
 _MILLISECONDS_FROM: Final = 10**11
 """A number of seconds as large as this lies 3,000 years ahead: they are milliseconds."""
 _LATEST: Final = 10**14
@@ -32,7 +29,7 @@ class ReceiptFields(Struct, frozen=True):
 
 def receipts_of(provider: str, fields: ReceiptFields, said: Any, now: datetime) -> list[Receipt]:
     """Read every receipt in the call; what names no message, or has a status that means nothing here, is left out."""
-    receipts = (_receipt(provider, fields, one, now) for one in _items(fields, said)[:MOST_ITEMS])
+    receipts = (_receipt(provider, fields, one, now) for one in _items(fields, said))
     return [receipt for receipt in receipts if receipt is not None]
 
 

@@ -33,7 +33,7 @@ class Reply(Masked, Struct, frozen=True):
         """The body as JSON; None when it is none."""
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
 
     @property

@@ -143,6 +143,10 @@ def test_what_is_no_rule_is_refused(text: str) -> None:
         read_rule(text)
 
 
+def test_an_answer_nested_without_end_is_no_document() -> None:
+    assert reply(200, b"[" * 100_000).json is None
+
+
 def test_the_suppliers_name_is_found_where_it_stands() -> None:
     assert extract(reply(200, {"messages": [{"id": 12}]}), "messages.0.id") == "12"
     assert extract(reply(200, b"OK: a-1"), r"body~OK: (\S+)") == "a-1"

@@ -35,17 +35,21 @@ class Taker:
 
     def __init__(self) -> None:
         self.taken: list[Receipt] = []
+        self.batches: list[int] = []
         self.fault: Exception | None = None
 
     def take(self, receipts: Sequence[Receipt]) -> None:
         if self.fault:
             raise self.fault
         self.taken.extend(receipts)
+        self.batches.append(len(receipts))
 
 
 def read(said: Any) -> list[Receipt]:
     if isinstance(said, dict) and "number" in said:
         int(said["number"])
+    if isinstance(said, dict) and "refs" in said:
+        return [receipt for number in range(said["refs"]) for receipt in read({"ref": str(number)})]
     return (
         [Receipt("http", ReceiptState.DELIVERED, NOW, said["ref"])] if isinstance(said, dict) and "ref" in said else []
     )
@@ -98,6 +102,12 @@ def test_a_call_with_the_secret_is_taken_however_it_is_written(client: httpx.Cli
 def test_a_call_without_it_is_not(client: httpx.Client, taker: Taker, path: str, headers: dict[str, str]) -> None:
     assert client.post(path, json={"ref": "r1"}, headers=headers).status_code == 401
     assert taker.taken == []
+
+
+def test_a_long_call_is_taken_whole_in_transactions_of_some_hundreds(client: httpx.Client, taker: Taker) -> None:
+    assert client.post("/receipts/sms", json={"refs": 1201}, headers=BEARER).status_code == 204
+    assert len(taker.taken) == 1201
+    assert max(taker.batches) == 500
 
 
 def test_what_means_nothing_here_is_passed_over_and_what_cannot_be_read_is_said_so(

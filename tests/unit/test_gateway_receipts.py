@@ -72,6 +72,11 @@ def test_what_says_nothing_is_no_receipt(said: Any) -> None:
     assert read(Settings(), said) == []
 
 
+def test_no_receipt_of_a_long_call_is_lost() -> None:
+    said = [{"id": str(number), "status": "DELIVERED"} for number in range(2500)]
+    assert len(read(Settings(), said)) == 2500
+
+
 def test_a_list_of_receipts_is_read_as_one_call() -> None:
     said = [{"id": str(number), "status": "DELIVERED"} for number in range(3)]
     assert [receipt.provider_reference for receipt in read(Settings(), said)] == ["0", "1", "2"]

@@ -27,6 +27,9 @@ from web.headers import plain_headers
 MOST_BYTES: Final = 1 << 20
 """Of a call: a thousand receipts have a fraction of it."""
 
+_CHUNK: Final = 500
+"""Receipts in one transaction."""
+
 Take = Callable[[Sequence[Receipt]], Awaitable[object]]
 """Takes receipts in; raises StorageUnavailable or StorageConflict."""
 
@@ -71,7 +74,8 @@ def _endpoint(take: Take, caller: Caller) -> Callable[[Request], Awaitable[Respo
         except ValueError:
             return _said(400)
         try:
-            await take(receipts)
+            for at in range(0, len(receipts), _CHUNK):
+                await take(receipts[at : at + _CHUNK])
         except (StorageUnavailable, StorageConflict):
             return _said(503, {"retry-after": "5"})
         return _said(204)
