@@ -33,6 +33,7 @@ from invites.finish import Answer, Finish, NotBegun
 from invites.gate import Gate
 from invites.invitation import FINAL, EntryEvent, EntryState, after
 from invites.last_look import LastLook
+from invites.left_alone import LeftAlone
 from invites.onward import Onward, Undelivered
 from invites.options import InviteOptions, Lane
 from invites.outbox import NOT_BEGUN, Move, OutboxEntry, Start
@@ -113,6 +114,7 @@ class Dispatch:
         self._answers = AnswersKept(finish)
         self._throttle = Throttle(lane.channel.kind, lane.limits)
         self._throttled = timedelta(0)
+        self._left_alone = LeftAlone(elapsed)
         self._pause = pause
         self._settle = Settle(
             database,
@@ -134,7 +136,8 @@ class Dispatch:
     def run(self, stopping: Callable[[], bool] = lambda: False) -> DispatchReport:
         """Settle what is unknown, then send all that is due; ends early, between batches, when stopping.
 
-        What a provider said and could not be written down in an earlier run is written first. Raises StorageUnavailable
+        What a provider said and could not be written down in an earlier run is written first. A provider that wants to
+        be left alone is asked nothing. Raises StorageUnavailable
         or StorageConflict; what was claimed by then is free again once its lease lapses.
         """
         report = DispatchReport()
@@ -143,6 +146,8 @@ class Dispatch:
         def ending() -> bool:
             return stopping() or self._senders.closing
 
+        if self._left_alone.left:
+            return report
         while not ending() and (looked_at := self._settle(self._may_begin(ending))):
             report.settled += looked_at
         while not ending() and (self._batch(report, ending) or self._rested(ending)):
@@ -169,7 +174,7 @@ class Dispatch:
         marked_at = self._elapsed()
         begun = self._mark(owner, ready, dropped)
         look = self._last_look({each.entry.id: each.version for each in begun}, marked_at)
-        send = self._lane.provider.send
+        send = partial(self._left_alone.send, self._lane.provider.send)
         calls = [
             Call(each.entry, each.entry.attempt + 1, partial(send, each.request), look.before(each.entry))
             for each in begun
@@ -195,14 +200,22 @@ class Dispatch:
     def _may_begin(self, stopping: Callable[[], bool]) -> Callable[[], bool]:
         """Whether a call may still begin: half of the lease must be left to it, counted from before the claim.
 
-        Nor does one begin while answers cannot be written down: then theirs could not be either.
+        Nor does one begin while answers cannot be written down: then theirs could not be either; nor while the provider
+        wants to be left alone.
         """
         until = self._elapsed() + self._options.lease.total_seconds() / 2
-        return lambda: not stopping() and self._answers.in_step and self._elapsed() < until
+
+        def may() -> bool:
+            in_time = self._elapsed() < until and not self._left_alone.left
+            return in_time and not stopping() and self._answers.in_step
+
+        return may
 
     def _claim(self, owner: str) -> list[OutboxEntry]:
         """Claim a batch; a look without a writer finds out first whether there is one."""
-        channel, self._throttled = self._lane.channel.kind, timedelta(0)
+        channel, self._throttled = self._lane.channel.kind, self._left_alone.left
+        if self._throttled:
+            return []
         with self._database.read() as connection:
             now = self._database.now(connection)
             barred = self._gate.barred(connection, channel, now)

@@ -1,0 +1,40 @@
+"""A provider that asked to be left alone: its whole lane is silent for as long, or for a minute.
+
+A limit is the account's and not the message's. Without this, each of ten thousand queued messages would earn its own
+"too many requests", and begin the time after which it is given up. After :data:`LONGEST` a few calls find out whether
+it still holds, for a provider that says "tomorrow" may have been given a greater limit, and one that spoke of a single
+message should not silence the others. In memory of one daemon: another finds out by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from invites.channels.channel import NotSent, Outcome, Request
+
+LONGEST: Final = timedelta(minutes=1)
+"""The window of the usual limits (Notify's: a minute), and how often one that lasts longer is tried again."""
+
+
+class LeftAlone:
+    """Until when one lane calls its provider no more; serves all its threads."""
+
+    def __init__(self, elapsed: Callable[[], float]) -> None:
+        """``elapsed`` gives seconds of a clock that never goes back."""
+        self._elapsed = elapsed
+        self._until = float("-inf")
+
+    @property
+    def left(self) -> timedelta:
+        """How long it is still to be left alone."""
+        return timedelta(seconds=max(0.0, self._until - self._elapsed()))
+
+    def send(self, send: Callable[[Request], Outcome], request: Request) -> Outcome:
+        """Make the call, and hear whether it asks for silence."""
+        outcome = send(request)
+        if isinstance(outcome, NotSent) and outcome.retry_after:
+            wait = min(outcome.retry_after, LONGEST)
+            self._until = max(self._until, self._elapsed() + wait.total_seconds())
+        return outcome

@@ -1,0 +1,90 @@
+"""A provider that asks to be left alone is, by its whole lane: one 429 is not followed by one for each message."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from invites.channels.channel import Accepted, NotSent, Settlement, Unknown
+from invites.left_alone import LONGEST
+from invites.options import InviteOptions
+from tests.support.outbox_rows import queued
+from tests.support.people import HOSPITAL, ORGANISATION, House, ScriptedProvider
+
+HALF = LONGEST / 2
+
+
+@pytest.fixture
+def house(database_url: str) -> Iterator[House]:
+    """A house that calls one provider at a time."""
+    zone = ZoneInfo("Europe/London")
+    built = House(database_url, InviteOptions({ORGANISATION: HOSPITAL}, "https://join.example", zone=zone, senders=1))
+    yield built
+    built.close()
+
+
+class Clock:
+    """Seconds that pass when a test says so, in the house, too."""
+
+    def __init__(self, house: House) -> None:
+        self.seconds = 0.0
+        self._house = house
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def later(self, by: timedelta) -> None:
+        self.seconds += by.total_seconds()
+        self._house.later(by)
+
+
+def test_nobody_else_is_tried_before_the_time_that_it_asked_for(house: House) -> None:
+    queued(house, 120)
+    clock, provider = Clock(house), ScriptedProvider()
+    provider.script = [NotSent("busy", HALF)]
+    lane = house.lane(provider, elapsed=clock)
+    report = lane.run()
+    assert (report.outcomes, report.dropped) == (Counter(not_sent=1), Counter(not_begun=49))
+    clock.later(HALF - timedelta(seconds=1))
+    assert lane.run().outcomes == Counter()
+    clock.later(timedelta(seconds=40))
+    assert lane.run().outcomes == Counter(accepted=120)
+    assert [row["outcome"] for row in house.rows("attempts")].count("not_sent") == 1
+
+
+def test_a_provider_that_wants_a_day_is_asked_again_before(house: House) -> None:
+    """Somebody may have raised the limit; and only who was really tried begins to wait to be given up."""
+    queued(house, 60)
+    clock, provider = Clock(house), ScriptedProvider()
+    provider.outcome = NotSent("daily_limit", timedelta(hours=9))
+    lane = house.lane(provider, elapsed=clock)
+    for _ in range(3):
+        lane.run()
+        clock.later(LONGEST)
+    assert len(provider.sent) == 3
+    provider.outcome = Accepted("theirs")
+    assert lane.run().outcomes == Counter(accepted=57)
+
+
+def test_what_failed_for_itself_holds_up_nobody(house: House) -> None:
+    queued(house, 3)
+    provider = ScriptedProvider()
+    provider.script = [NotSent("greylisted")]
+    assert house.lane(provider).run().outcomes == Counter(not_sent=1, accepted=2)
+
+
+def test_what_is_unknown_waits_as_well(house: House) -> None:
+    queued(house, 2)
+    clock, provider = Clock(house), ScriptedProvider(Settlement.SEARCHABLE)
+    provider.script = [Unknown("timeout"), NotSent("busy", LONGEST)]
+    provider.found = Accepted("theirs")
+    lane = house.lane(provider, elapsed=clock)
+    lane.run()
+    house.later(timedelta(minutes=5))  # the database's clock: what is unknown is due
+    assert (lane.run().settled, provider.searched) == (0, [])
+    clock.later(LONGEST)
+    assert lane.run().settled == 1
