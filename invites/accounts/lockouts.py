@@ -8,10 +8,13 @@ from typing import Final
 from msgspec import Struct
 from sqlalchemy import Connection, select, text
 
-from invites.accounts.limits import WRONG_BY_RECORD
+from invites.accounts import repository
+from invites.accounts.emails import plain
+from invites.accounts.limits import LOGINS_BY_EMAIL, WRONG_BY_RECORD
 from invites.tables import LOCKED, access_tokens
 from patient_records.instants import from_micros, to_micros
 from patient_records.limits import Exceeded, Limits
+from patient_records.repository import OpenRecord
 from patient_records.tables import patient_records
 
 _T: Final = access_tokens.c
@@ -47,6 +50,25 @@ def locked_person(connection: Connection, limits: Limits, record_id: int, now: d
     return limits.exceeded(connection, WRONG_BY_RECORD, str(record_id), now)
 
 
-def lift(connection: Connection, limits: Limits, record_id: int) -> None:
+def locked_login(connection: Connection, limits: Limits, opened: OpenRecord, now: datetime) -> Exceeded | None:
+    """Whether so many logins with the address of that person's account failed that it is closed to all, and how long.
+
+    Who failed too often from one place alone is not seen here: that closes the account from there, for a quarter of an
+    hour, and from nowhere else.
+    """
+    login = _login_of(connection, opened)
+    return None if login is None else limits.exceeded(connection, LOGINS_BY_EMAIL, login, now)
+
+
+def lift(connection: Connection, limits: Limits, opened: OpenRecord) -> None:
     """Let somebody try again at once: staff saw who they are. A pair that ended stays ended."""
-    limits.forget(connection, WRONG_BY_RECORD, str(record_id))
+    limits.forget(connection, WRONG_BY_RECORD, str(opened.record.id))
+    login = _login_of(connection, opened)
+    if login is not None:
+        limits.forget(connection, LOGINS_BY_EMAIL, login)
+
+
+def _login_of(connection: Connection, opened: OpenRecord) -> str | None:
+    """The address of the person's account, as limits count it."""
+    account = repository.active_by_record(connection, opened.record.id)
+    return None if account is None else plain(account.owner(opened.key).email)

@@ -267,7 +267,7 @@ def test_too_many_wrong_answers_about_one_person_refuse_even_the_right_one(regis
     with registry.house.database.begin() as connection:
         now = registry.house.database.now(connection)
         assert locked_person(connection, registry.limits, record_id, now) is not None
-        lift(connection, registry.limits, record_id)
+        lift(connection, registry.limits, registry.house.records.load(connection, [record_id])[record_id])
         assert locked_person(connection, registry.limits, record_id, now) is None
     assert isinstance(registry.prove(pair), Proven)
 

@@ -25,7 +25,7 @@ from web.pages.pages import Pages
 Page: TypeAlias = Callable[[Request, StaffAccount], Awaitable[Response]]
 
 LOGINS: Final = Limit("staff.logins", 60, timedelta(minutes=15))
-"""Tries from one address: a ward's desks may stand behind one, and each account has its own, narrower limit."""
+"""Wrong tries from one address: many desks may stand behind one, and each account has its own, narrower limit."""
 
 PASSWORDS: Final = Limit("staff.passwords", 10, timedelta(minutes=15))
 """Tries of one account to set a password: a desk that was left open is no way to guess the one that it has."""
@@ -95,6 +95,9 @@ class Door:
         account = await self._desk.run(lambda: self._desk.accounts.log_in(login, password))
         if account is None:
             return self._refuse(request, login, "login.wrong", 200)
+        await self._desk.run(
+            lambda: self._desk.transact(lambda c, now: self._desk.limits.give_back(c, LOGINS, address, now))
+        )
         return await self._begin(request, account, PASSWORD if account.must_set_password else HOME)
 
     def _refuse(self, request: Request, login: str, key: str, status: int) -> Response:

@@ -50,9 +50,9 @@ class NotFound(StrEnum):
 class PersonView(Masked, Struct, frozen=True):
     """Everything that the person's page shows.
 
-    ``refusal`` is why no pair would be issued now, ``channels`` by which the person can be reached, ``locked``
-    says for how long too many wrong answers keep even right ones out, ``history`` what staff and systems did, ``names``
-    who the staff in it are.
+    ``refusal`` is why no pair would be issued now, ``channels`` by which the person can be reached, ``locked`` says for
+    how long too many wrong answers keep even right ones out, and ``locked_login`` the same of passwords; ``history`` is
+    what staff and systems did, ``names`` who the staff in it are.
     """
 
     record: PatientRecord
@@ -62,6 +62,7 @@ class PersonView(Masked, Struct, frozen=True):
     channels: Sequence[str]
     refusal: Refusal | None
     locked: Exceeded | None
+    locked_login: Exceeded | None
     history: Sequence[WrittenEntry]
     names: dict[str, str]
     now: datetime
@@ -164,9 +165,12 @@ class PersonDesk:
             record_id = self._theirs(connection, account, public_id)
             if record_id is None:
                 return None
-            if lockouts.locked_person(connection, self._desk.limits, record_id, now) is None:
+            opened = self._desk.records.load(connection, [record_id])[record_id]
+            limits = self._desk.limits
+            by_answers = lockouts.locked_person(connection, limits, record_id, now)
+            if by_answers is None and lockouts.locked_login(connection, limits, opened, now) is None:
                 return False
-            lockouts.lift(connection, self._desk.limits, record_id)
+            lockouts.lift(connection, limits, opened)
             self._tell(connection, account, Action.LOCKOUT_LIFTED, record_id, now)
             return True
 
@@ -206,6 +210,7 @@ class PersonDesk:
             channels=self._desk.front_desk.channels(connection, opened.record),
             refusal=known.refusal,
             locked=lockouts.locked_person(connection, self._desk.limits, record_id, now),
+            locked_login=lockouts.locked_login(connection, self._desk.limits, opened, now),
             history=self._desk.trail.entries(connection, limit=_HISTORY, record_id=record_id),
             names={str(one.id): one.login for one in accounts.every(connection, account.organisation)},
             now=now,

@@ -158,6 +158,15 @@ def test_too_many_tries_from_one_place_are_refused_before_any_work(
     assert "too many tries" in answer.text
 
 
+def test_a_shift_that_logs_in_from_one_place_locks_nobody_out(site: StaffSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.ops.door.LOGINS", Limit("staff.logins", 2, timedelta(minutes=15)))
+    for _ in range(4):
+        with site.visitor() as visitor:
+            assert visitor.log_in().status_code == 303
+    with site.visitor() as visitor:
+        assert [visitor.log_in("nobody", "wrong").status_code for _ in range(3)] == [200, 200, 429]
+
+
 @pytest.mark.parametrize(
     ("proxies", "forwarded"),
     [

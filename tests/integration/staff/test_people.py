@@ -13,11 +13,13 @@ from sqlalchemy import insert, update
 from invites import content
 from invites.accounts import links
 from invites.accounts.challenge import Proven
-from invites.accounts.limits import WRONG_BY_RECORD
+from invites.accounts.limits import LOGINS_BY_EMAIL, WRONG_BY_RECORD
+from invites.accounts.login import LoggedIn
 from invites.accounts.registration import Wish
 from invites.outbox import PAYLOAD
 from invites.tables import access_tokens, attempts, outbox
 from patient_records.instants import to_micros
+from patient_records.limits import Exceeded
 from patient_records.tables import sender_silences, senders
 from tests.support.accounts import ADDRESS, BORN, HERE, PASSWORD
 from tests.support.people import EMAIL_ONLY, SMS_ONLY, person
@@ -332,6 +334,23 @@ def with_account(site: StaffSite, public_id: str) -> None:
     carried = links.read(secret)
     assert carried is not None
     assert house.accounts.confirmation.confirm(carried, HERE) == "now"
+
+
+def test_an_account_that_wrong_passwords_closed_is_seen_and_opened_at_the_desk(
+    site: StaffSite, anna: Visitor, ada: str
+) -> None:
+    path, login = f"/staff/people/{ada}", site.house.accounts.login
+    with_account(site, ada)
+    for number in range(LOGINS_BY_EMAIL.most):
+        assert login.log_in(ADDRESS, "wrong and wrong", f"192.0.2.{number}") == "wrong"
+    assert isinstance(login.log_in(ADDRESS, PASSWORD, "198.51.100.1"), Exceeded)
+    page = anna.get(path).text
+    assert "Too many wrong passwords" in page
+    assert ADDRESS not in page
+    assert anna.post(f"{path}/unlock").headers["location"].endswith("said=unlocked")
+    assert "Too many wrong passwords" not in anna.get(path).text
+    assert isinstance(login.log_in(ADDRESS, PASSWORD, "198.51.100.1"), LoggedIn)
+    assert site.actions(ada).count("lockout_lifted") == 1
 
 
 def test_an_account_is_closed_at_the_desk_and_the_person_may_register_anew(
