@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+from daemon.fake_providers.callbacks import CallbackOptions
 from daemon.fake_providers.ledger import Ledger
 from daemon.fake_providers.notify_api import FAKE_KEY
 from daemon.fake_providers.script import Script
@@ -61,6 +62,12 @@ class FakeStreet:
     def stop(self) -> None:
         """Listen no more, and cut every connection."""
         self._loop.run(self._begun[-1].stop, SAFETY)
+
+    def call_back(self, notify: CallbackOptions) -> None:
+        """Tell receipts there from now on: who is called has ports of its own only once it knows ours."""
+        self.stop()
+        self._options["notify_callback"] = notify
+        self.start()
 
     def play(self, script: Script) -> None:
         """Begin another script."""
