@@ -199,6 +199,7 @@ def _message_type(header: Header, level: tuple[int, ...]) -> str:
     return f"ACK{component}{trigger}{component}ACK"
 
 
+@lru_cache(maxsize=16)  # all answers of a commit have the same
 def timestamp(now: datetime) -> str:
     """Write YYYYMMDDHHMMSS+ZZZZ; from ISO text, which is four times as fast as strftime. Raises ValueError if naive."""
     iso = now.isoformat("T", "seconds")
