@@ -226,7 +226,8 @@ class Dispatch:
             return []
         with self._database.begin() as connection:
             now = self._database.now(connection)
-            most = self._throttle.allowance(connection, self._options.claim_batch, now)
+            wanted = self._options.senders if self._left_alone.wary else self._options.claim_batch
+            most = self._throttle.allowance(connection, wanted, now)
             if not most:  # another daemon was quicker
                 self._throttled = timedelta(seconds=_LOOK)
                 return []

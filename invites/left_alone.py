@@ -25,16 +25,23 @@ class LeftAlone:
         """``elapsed`` gives seconds of a clock that never goes back."""
         self._elapsed = elapsed
         self._until = float("-inf")
+        self._wary = False
 
     @property
     def left(self) -> timedelta:
         """How long it is still to be left alone."""
         return timedelta(seconds=max(0.0, self._until - self._elapsed()))
 
+    @property
+    def wary(self) -> bool:
+        """Whether the last that was heard is that it wanted to be left alone: to be tried with few messages first."""
+        return self._wary
+
     def send(self, send: Callable[[Request], Outcome], request: Request) -> Outcome:
         """Make the call, and hear whether it asks for silence."""
         outcome = send(request)
-        if isinstance(outcome, NotSent) and outcome.retry_after:
-            wait = min(outcome.retry_after, LONGEST)
-            self._until = max(self._until, self._elapsed() + wait.total_seconds())
+        wanted = outcome.retry_after if isinstance(outcome, NotSent) else None
+        self._wary = bool(wanted)
+        if wanted:
+            self._until = max(self._until, self._elapsed() + min(wanted, LONGEST).total_seconds())
         return outcome

@@ -66,6 +66,7 @@ def test_a_provider_that_wants_a_day_is_asked_again_before(house: House) -> None
         lane.run()
         clock.later(LONGEST)
     assert len(provider.sent) == 3
+    assert Counter(row["outcome"] for row in house.rows("attempts")) == Counter(not_sent=3, not_begun=49)
     provider.outcome = Accepted("theirs")
     assert lane.run().outcomes == Counter(accepted=57)
 
