@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,27 @@ def test_from_the_feed_to_the_open_record(daemon: DaemonProcess) -> None:
         assert text.pair[0] not in daemon.log_text
         assert PASSWORD not in daemon.log_text
         assert EMAIL not in daemon.log_text
+
+
+def test_many_who_log_in_at_once_all_get_in(tmp_path: Path) -> None:
+    """On the real parameters of derivations: two at once waited for each other's threads for ever."""
+    with DaemonProcess(tmp_path / "house", None, PLAIN) as daemon, daemon.wire() as wire:
+        wire.send(a28("RX1000001"))
+        [text] = daemon.spool.wait(1, "sms")
+        port = daemon.ports.join
+        assert port is not None
+        with Patient(port) as patient:
+            patient.register(text.pair, BORN, EMAIL, PASSWORD)
+            [mail] = daemon.spool.wait(1, "email")
+            patient.confirm(secret_in(mail.text))
+
+        def entered(_number: int) -> str:
+            with Patient(port) as somebody:
+                somebody.log_in(EMAIL, PASSWORD)
+                return str(somebody.page.url.path)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(entered, range(8))) == {"/record"}
 
 
 APART = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/oauth/token", "/v1/users/1/recordAccessToken",
