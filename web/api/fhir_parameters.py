@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from patient_records.model import Masked
-from web.api.operation import ErrorShape
+from web.api.operation import Body, ErrorShape
 from web.api.trouble import Trouble
-from web.api.wire import FHIR_JSON, JSON, Sent
+from web.api.wire import FHIR_JSON, JSON, Sent, json
 
 CONTENT_TYPES: Final = (FHIR_JSON, JSON)
 """What a body may call itself (R4, 3.1.0.1.9 allows the generic type)."""
@@ -128,12 +128,23 @@ def told(wrong: Trouble) -> Sent:
     )
 
 
+_ASKED: Final = {
+    "resourceType": "Parameters",
+    "parameter": [{"name": "patientIdentifier", "valueIdentifier": {"system": NHS_NUMBER, "value": "9434765919"}}],
+}
+"""An example of a request."""
+
 SHAPE: Final = ErrorShape(OperationOutcome, FHIR_JSON, told)
 
 
-def only(systems: list[str]) -> dict[str, Any]:
-    """What the schema says of identifiers here: which systems are understood."""
-    return {"FhirIdentifier": {"properties": {"system": {"enum": systems}}}}
+def asking(model: type, systems: list[str]) -> Body:
+    """The declared body of a call that asks about patients: ``model``, whose identifiers are of these systems alone."""
+    return Body(model, CONTENT_TYPES, LARGE, _ASKED, {"FhirIdentifier": {"properties": {"system": {"enum": systems}}}})
+
+
+def answer(about: list[OutParameter]) -> Sent:
+    """The answer about everybody who was asked for."""
+    return json(OutParameters("Parameters", about), content_type=FHIR_JSON)
 
 
 def date_time(at: datetime) -> str:

@@ -14,8 +14,8 @@ from patient_records.model import Masked
 from web.api import fhir_parameters as fhir
 from web.api.fhir_parameters import FhirIdentifier, OutParameter, OutParameters, Part, PatientIdentifier
 from web.api.identifier_systems import IdentifierSystems
-from web.api.operation import ISSUERS, Body, Call, Operation, Told
-from web.api.wire import FHIR_JSON, Sent, json
+from web.api.operation import ISSUERS, Call, Operation, Told
+from web.api.wire import FHIR_JSON, Sent
 
 MOST: Final = 500
 
@@ -52,7 +52,7 @@ class GenerateInvitationTokens:
             answers={200: Told("New pairs, and refusals", OutParameters, _ANSWER)},
             work=self._work,
             writes=True,
-            body=Body(GenerateRequest, fhir.CONTENT_TYPES, fhir.LARGE, ASKED, fhir.only(self._systems.known)),
+            body=fhir.asking(GenerateRequest, self._systems.known),
             content_type=FHIR_JSON,
             errors=fhir.SHAPE,
         )
@@ -64,8 +64,7 @@ class GenerateInvitationTokens:
         answers = self._on_request.issue(connection, ids, organisation=organisation, origin=API, now=call.now)
         entries = trail_of(answers, client.actor, organisation, origin=API, client=client.client_id)
         self._trail.append(connection, entries, call.now)
-        told = [_told(*one) for one in zip(asked, answers, strict=True)]
-        return json(OutParameters("Parameters", told), content_type=FHIR_JSON)
+        return fhir.answer([_told(*one) for one in zip(asked, answers, strict=True)])
 
 
 def _told(asked: FhirIdentifier, answer: Issued | Refused) -> OutParameter:
@@ -81,9 +80,6 @@ def _told(asked: FhirIdentifier, answer: Issued | Refused) -> OutParameter:
 
 _WHO: Final = {"name": "patientIdentifier", "valueIdentifier": {"system": fhir.NHS_NUMBER, "value": "9434765919"}}
 _OTHER: Final = {"name": "patientIdentifier", "valueIdentifier": {"system": fhir.NHS_NUMBER, "value": "9434765870"}}
-
-ASKED: Final = {"resourceType": "Parameters", "parameter": [_WHO]}
-"""An example of a request, of this operation and of the status query."""
 
 _ANSWER: Final = {
     "resourceType": "Parameters",

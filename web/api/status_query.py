@@ -18,11 +18,10 @@ from patient_records.audit_actions import Action, DetailValue
 from patient_records.model import Masked
 from web.api import fhir_parameters as fhir
 from web.api.fhir_parameters import FhirIdentifier, OutParameter, OutParameters, Part, PatientIdentifier
-from web.api.generate_invitation_tokens import ASKED
 from web.api.identifier_systems import IdentifierSystems
-from web.api.operation import EVERYBODY, Body, Call, Operation, Told
+from web.api.operation import EVERYBODY, Call, Operation, Told
 from web.api.record_access_token import status_of
-from web.api.wire import FHIR_JSON, Sent, json
+from web.api.wire import FHIR_JSON, Sent
 
 MOST: Final = 5000
 REGISTERED: Final = "REGISTERED"
@@ -64,7 +63,7 @@ class StatusQuery:
             work=self._work,
             writes=False,
             note=self._note,
-            body=Body(StatusRequest, fhir.CONTENT_TYPES, fhir.LARGE, ASKED, fhir.only(self._systems.known)),
+            body=fhir.asking(StatusRequest, self._systems.known),
             content_type=FHIR_JSON,
             errors=fhir.SHAPE,
         )
@@ -80,8 +79,7 @@ class StatusQuery:
         asked = [one.value_identifier for one in call.body.parameter]
         ids = self._systems.find(connection, asked, organisation)
         found = self._on_request.look(connection, ids, organisation=organisation, now=call.now)
-        told = [_told(*one) for one in zip(asked, found, strict=True)]
-        return json(OutParameters("Parameters", told), content_type=FHIR_JSON)
+        return fhir.answer([_told(*one) for one in zip(asked, found, strict=True)])
 
 
 def _told(asked: FhirIdentifier, found: Known | Refused) -> OutParameter:
