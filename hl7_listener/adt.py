@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from hl7_listener.acknowledgment import AckCode, Fault, FaultCode, Location
 from hl7_listener.arrival import Ignored, Meaning, Refused, Unanswered
 from hl7_listener.message import NULL, Message, Segment
@@ -95,7 +97,7 @@ def _upsert(message: Message, reading: Reading, findings: list[str]) -> PatientU
     pid = message.segment("PID")
     if pid is None:
         return _missing_segment("PID")
-    return person_update(message, pid, reading, findings) or _missing_field("PID", 3)
+    return person_update(message, pid, reading, findings) or _nobody_named("PID", 3, findings)
 
 
 def _two_people(message: Message, reading: Reading, findings: list[str]) -> Meaning:
@@ -111,12 +113,16 @@ def _two_people(message: Message, reading: Reading, findings: list[str]) -> Mean
         if mrg is None:
             return _missing_segment("MRG", len(groups) + 1)
         by = (2, 3, 4) if by_patient_id else (3, 2, 4)
-        update = person_update(message, pid, reading, list(findings), beside=segments.get, by=by)
+        odd, sequence = list(findings), len(groups) + 1
+        update = person_update(message, pid, reading, odd, beside=segments.get, by=by)
         if update is None:
-            return _missing_field("PID", by[0], sequence=len(groups) + 1)
-        named = priors(message, mrg, reading, update, by_patient_id=by_patient_id)
+            return _nobody_named("PID", by[0], odd, sequence)
+        odd.clear()
+        named = priors(message, mrg, reading, update, odd, by_patient_id=by_patient_id)
         if not named:
-            return _missing_field("MRG", 4 if by_patient_id else 1, sequence=len(groups) + 1)
+            return _nobody_named("MRG", 4 if by_patient_id else 1, odd, sequence)
+        if odd:
+            update = replace(update, findings=(*update.findings, *odd))
         groups.append(Group(update, named))
     if not groups:
         return _missing_segment("PID")
@@ -127,9 +133,10 @@ def _link(message: Message, reading: Reading, findings: list[str]) -> Meaning:
     """A24 and A37: two people, and whatever stands between them (chapter 3.3.24 and 37)."""
     people: list[PatientUpdate] = []
     for segments in _patient_groups(message):
-        update = person_update(message, segments["PID"], reading, list(findings), beside=segments.get)
+        odd = list(findings)
+        update = person_update(message, segments["PID"], reading, odd, beside=segments.get)
         if update is None:
-            return _missing_field("PID", 3, sequence=len(people) + 1)
+            return _nobody_named("PID", 3, odd, len(people) + 1)
         people.append(update)
     if len(people) != 2:  # noqa: PLR2004 (two are linked)
         return _missing_segment("PID", len(people) + 1)
@@ -178,6 +185,16 @@ def _missing_field(segment: str, field: int, component: int = 0, sequence: int =
     name = f"{segment}-{field}" + (f".{component}" if component else "")
     fault = Fault(FaultCode.REQUIRED_FIELD_MISSING, location)
     return Refused(AckCode.AE, f"required field missing: {name}", (fault,))
+
+
+def _nobody_named(segment: str, field: int, findings: list[str], sequence: int = 1) -> Refused:
+    """Refuse for want of an identifier: one that stands there and cannot be used is not said to be missing."""
+    odd = f"identifier_unusable:{segment}-"
+    unusable = next((one.removeprefix(odd) for one in findings if one.startswith(odd)), "")
+    if not unusable:
+        return _missing_field(segment, field, sequence=sequence)
+    fault = Fault(FaultCode.DATA_TYPE_ERROR, Location(segment, sequence, int(unusable)))
+    return Refused(AckCode.AE, f"no usable identifier: {segment}-{unusable}", (fault,))
 
 
 def _missing_segment(segment: str, sequence: int = 1) -> Refused:

@@ -14,11 +14,14 @@ from patient_records.update import PatientUpdate
 
 
 def priors(
-    message: Message, mrg: Segment, reading: Reading, update: PatientUpdate, *, by_patient_id: bool
+    message: Message, mrg: Segment, reading: Reading, update: PatientUpdate, findings: list[str], *, by_patient_id: bool
 ) -> tuple[Prior, ...]:
-    """Read the prior identifiers of MRG-1, else MRG-4, else MRG-2 (``by_patient_id``: of MRG-4 first); none if none."""
+    """Read the prior identifiers of MRG-1, else MRG-4, else MRG-2 (``by_patient_id``: of MRG-4 first); none if none.
+
+    What stands there and cannot be used is a finding.
+    """
     fields = (4, 1, 2) if by_patient_id else (1, 4, 2)
-    found, _ = identifiers(message, mrg, fields, reading, [])
+    found, _ = identifiers(message, mrg, fields, reading, findings)
     return tuple(Prior(one, _meant(one, update.identifiers)) for one in found)
 
 

@@ -223,7 +223,9 @@ def _in_pieces(components: Sequence[str]) -> str:
     country, area, local = (_component(components, n) for n in (5, 6, 7))
     if not local:
         return ""
-    if country:
+    if local.startswith(("+", "00")):  # a whole number, in the last piece alone
+        return local
+    if country.strip("+ ()").isdigit():
         return f"+{country.lstrip('+')}{area.lstrip('0') if area else local.lstrip('0')}{local if area else ''}"
     return f"{area}{local}"
 

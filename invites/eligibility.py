@@ -22,7 +22,7 @@ from invites.cohorts import Cohort
 from invites.recipient import usable_channels
 from patient_records.model import Demographics, PatientRecord, Standing
 
-RULES: Final = 2
+RULES: Final = 3
 """The version of the rules below and of what they ask (:mod:`invites.recipient`). Who changes a rule so that somebody
 known already may be assessed differently counts it up: then everybody is looked at again, as under a new policy."""
 

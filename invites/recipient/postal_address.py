@@ -26,13 +26,20 @@ _NEVER: Final = frozenset({"BA", "N", "BDL", "BR", "F", "TM"})
 _RANK: Final = {use: rank for rank, use in enumerate(("M", "H", "C", "", "P", "L", "RH"))}
 """Where post is asked to go, then where somebody lives; offices, bills and firms come last, in the sender's order."""
 
-_HINTS: Final = ("HM", "H.M", "H M", "YOI", "Y.O", "OFFENDER", "NFA", "N.F", "N F", "N/F", "FIXED", "KNOWN", "ZZ99")
+_HINTS: Final = (
+    *("HM", "H.M", "H M", "MAJESTY", "PRISON", "YOI", "Y.O", "OFFENDER"),
+    *("NFA", "N.F", "N F", "N/F", "FIXED", "HOMELESS", "NO ABODE", "KNOWN", "ZZ99"),
+)
 """One of these stands in every text that the rules below match. Asking for them first is ten times as quick."""
 
-_PRISON: Final = re.compile(r"\bH\.? ?M\.? ?(?:P\b|PRISON|Y\.?O\.?I\b|YOUNG|REMAND)|\bY\.?O\.?I\b|\bYOUNG OFFENDERS?\b")
+_PRISON: Final = re.compile(
+    r"\b(?:H\.? ?M\.?|(?:HER|HIS) MAJESTY['\u2019]?S) ?(?:P\b|PRISON|Y\.?O\.?I\b|YOUNG|REMAND)"
+    r"|\bY\.?O\.?I\b|\bYOUNG OFFENDERS?\b|\b(?<!OLD )PRISON(?=,|\n|$)"
+)
+"""The last of these takes what ends in the word (``Wakefield Prison``) and lets ``Prison Lane`` be a street, ``The Old Prison`` a house."""
 _NO_FIXED_ABODE: Final = re.compile(
-    r"\bN[./ ]?F[./ ]?A\b|\bNO FIXED (?:ABODE|ADDRESS)\b"
-    r"|(?:^|\n)(?:ADDRESS )?(?:UNKNOWN|NOT KNOWN)(?=\n|$)|(?:^|\n)ZZ99"
+    r"\bN[./ ]?F[./ ]?A\b|\bNO (?:FIXED )?ABODE\b|\bNO FIXED ADDRESS\b"
+    r"|(?:^|\n)(?:(?:ADDRESS )?(?:UNKNOWN|NOT KNOWN)|HOMELESS)(?=\n|$)|(?:^|\n)ZZ99"
 )
 
 

@@ -14,6 +14,7 @@ from hl7_listener.adt import interpret
 from hl7_listener.arrival import Ignored, Meaning, Refused, Unanswered
 from hl7_listener.message import read
 from hl7_listener.options import ListenerOptions
+from hl7_listener.person_event import MergePeople
 from hl7_listener.sender_profile import SenderProfile
 from patient_records.instants import from_micros
 from patient_records.model import BirthDate, ContactPoint, Identifier
@@ -83,7 +84,7 @@ def test_others_are_stored_and_not_applied(kind: str) -> None:
         ({"process": "X"}, "AR", "202"),
         ({"f3": ""}, "AE", "101"),
         ({"f3": '""'}, "AE", "101"),
-        ({"f3": "9990000019^^^NHS^NH"}, "AE", "101"),
+        ({"f3": "9990000019^^^NHS^NH"}, "AE", "102"),
     ],
 )
 def test_a_refusal_names_its_code(changes: dict[str, str], code: str, fault: str) -> None:
@@ -203,6 +204,34 @@ def test_identifiers(fields: dict[str, str], identifiers: tuple[Identifier, ...]
 def test_a_number_without_its_check_digit_is_a_finding_and_loses_nothing_else() -> None:
     found = update(message(f3="9990000019^^^NHS^NH~1^^^RX1^MR"))
     assert (found.identifiers, found.findings) == ((MRN,), ("identifier_unusable:PID-3",))
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason", "code", "field"),
+    [
+        (message(f3=""), "required field missing: PID-3", "101", 3),
+        (message(f3='""'), "required field missing: PID-3", "101", 3),
+        (message(f3="9990000019^^^NHS^NH"), "no usable identifier: PID-3", "102", 3),
+        (message(f3="", f2="9990000019^^^NHS^NH"), "no usable identifier: PID-2", "102", 2),
+        (message("ADT^A40", more="MRG|\r"), "required field missing: MRG-1", "101", 1),
+        (message("ADT^A40", more='MRG|""\r'), "required field missing: MRG-1", "101", 1),
+        (message("ADT^A40", more="MRG|9990000019^^^NHS^NH\r"), "no usable identifier: MRG-1", "102", 1),
+        (message("ADT^A24", more="PID|2||9990000019^^^NHS^NH\r"), "no usable identifier: PID-3", "102", 3),
+    ],
+)
+def test_who_sent_a_number_that_cannot_be_is_not_told_that_it_is_missing(
+    raw: bytes, reason: str, code: str, field: int
+) -> None:
+    found = meaning(raw)
+    assert isinstance(found, Refused)
+    assert (found.code, found.reason) == ("AE", reason)
+    assert [(fault.code, fault.location.field) for fault in found.faults] == [(code, field)]
+
+
+def test_a_prior_number_that_cannot_be_is_a_finding_beside_one_that_can() -> None:
+    found = meaning(message("ADT^A40", more="MRG|2^^^RX1^MR~9990000019^^^NHS^NH\r"))
+    assert isinstance(found, MergePeople)
+    assert found.groups[0].update.findings == ("identifier_unusable:MRG-1",)
 
 
 def test_far_too_many_repetitions_are_a_finding() -> None:

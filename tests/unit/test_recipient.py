@@ -93,6 +93,10 @@ def test_nothing_goes_to_a_bad_address_or_a_birthplace(use: str) -> None:
     Address(("HMYOI Wetherby",), "Wetherby"),
     Address(("HMP/YOI Isis",), "London"),
     Address(("Young Offenders Institution",), "Wetherby"),
+    Address(("Her Majesty's Prison",), "Leeds"),
+    Address(("His Majesty\u2019s Prison Leeds",), "Leeds"),
+    Address(("Wakefield Prison", "5 Love Lane"), "Wakefield"),
+    Address(("C Wing, Wakefield Prison, 5 Love Lane",), "Wakefield"),
     Address(("Armley Road",), "HMP LEEDS", "", "LS12 2TJ"),
 ])  # fmt: skip
 def test_no_letter_goes_to_a_prison(address: Address) -> None:
@@ -109,6 +113,8 @@ def test_no_letter_goes_to_a_prison(address: Address) -> None:
     Address(("No fixed abode",), "Leeds"),
     Address(("OF NO FIXED ADDRESS",), "Leeds"),
     Address(("Address not known",), "Leeds"),
+    Address(("No abode",), "Leeds"),
+    Address(("Homeless",), "Leeds"),
     Address(("UNKNOWN",), "UNKNOWN", "", "LS1 4AP"),
     Address(("Somewhere",), "Leeds", "", "ZZ99 3VZ"),
     Address(("Somewhere",), "", "", "zz993vz"),
@@ -120,7 +126,8 @@ def test_no_letter_goes_to_nowhere(address: Address) -> None:
 
 
 @pytest.mark.parametrize("line", [
-    "4 Prison Lane", "The Old Prison House", "Richmond House", "9 Hmong Street", "Unknown Soldier Court",
+    "4 Prison Lane", "The Old Prison House", "2 The Old Prison", "Majesty House", "Homelessness Advice Centre",
+    "Richmond House", "9 Hmong Street", "Unknown Soldier Court",
     "Toyoida Villas", "12 Nfarm Road", "1 Snfa Way", "3 Rhm Park",
 ])  # fmt: skip
 def test_a_street_that_only_sounds_like_one_gets_its_letter(line: str) -> None:
