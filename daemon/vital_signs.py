@@ -20,6 +20,8 @@ CERTIFICATE: Final = "certificate_expires."
 _ALIVE: Final = timedelta(seconds=15)
 """A daemon beats every 2 seconds; one that was not seen for so long is not there."""
 
+_MOST_SENDERS: Final = 100
+
 
 class DaemonSigns(Struct, frozen=True):
     """One run of the daemon: alive, stopped in good order, or gone without a word."""
@@ -145,7 +147,9 @@ def _state(stopped_at: datetime | None, seen_at: datetime, now: datetime) -> str
 
 
 def _senders(connection: Connection) -> list[SenderSigns]:
-    table = tables.senders
+    """Give a hundred senders: the silent ones first, whom the others would push out; then the last heard first."""
+    table, silences = tables.senders, tables.sender_silences
+    same = (silences.c.listener == table.c.listener) & (silences.c.sender == table.c.sender)
     statement = (
         select(
             table.c.listener,
@@ -156,11 +160,11 @@ def _senders(connection: Connection) -> list[SenderSigns]:
             func.sum(table.c.sequence_missing).label("missing"),
             func.max(table.c.last_gap_at).label("gap_at"),
         )
+        .outerjoin_from(table, silences, same)
         .group_by(table.c.listener, table.c.sender)
-        .order_by(func.max(table.c.last_at).desc())
-        .limit(100)
+        .order_by(func.max(silences.c.since).is_(None), func.max(table.c.last_at).desc())
+        .limit(_MOST_SENDERS)
     )
-    silences = tables.sender_silences
     silent = {(row.listener, row.sender): row for row in connection.execute(select(silences))}
     return [_sender(row, silent.get((row.listener, row.sender))) for row in connection.execute(statement)]
 

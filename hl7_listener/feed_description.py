@@ -22,9 +22,8 @@ PEOPLE: Final = 5
 """Different identifiers that a sender's own word must have come with before it is shown."""
 OTHER: Final = "(other)"
 RARE: Final = "(rare)"
-FIELDS: Final = tuple(
-    "PID-2 PID-3 PID-5 PID-7 PID-8 PID-11 PID-13 PID-14 PID-29 PID-30 PID-32 EVN-2".split()  # noqa: SIM905 (to be read)
-)
+_OF_PID: Final = "PID-2 PID-3 PID-4 PID-5 PID-7 PID-8 PID-11 PID-13 PID-14 PID-15 PID-29 PID-30 PID-32 PID-40"
+FIELDS: Final = tuple(f"{_OF_PID} EVN-2 PD1-11 PD1-12 PV1-16".split())
 """Fields whose presence is counted: those that doorstep reads."""
 _PERSON: Final = "MSH EVN PID PD1 ARV ROL NK1 PV1 PV2 DB1 OBX AL1 DG1 DRG PR1 GT1 IN1 IN2 IN3 ACC UB1 UB2 MRG SFT NTE"
 _OTHERS: Final = "PDA IAM CON PRT ORC OBR SCH RGS AIS AIG AIL AIP TXA SPM TQ1 DSC ERR MSA QRD QRF FT1 CTI"
@@ -89,7 +88,7 @@ class FeedDescription(Masked):
         ids = [segment.id for segment in message.segments()]
         self.segments.update({one if _SEGMENT.match(one) else OTHER for one in ids})
         pid, evn = message.segment("PID"), message.segment("EVN")
-        self._presence({"PID": pid, "EVN": evn})
+        self._presence({"PID": pid, "EVN": evn, "PD1": message.segment("PD1"), "PV1": message.segment("PV1")})
         if pid is not None:
             self._person(message, pid)
         if evn is not None:

@@ -48,6 +48,13 @@ class SenderFeed:
         self.last_at = at
         self.hours[int(at.timestamp()) // 3600] += 1
 
+    @property
+    def messages_an_hour(self) -> float:
+        """The average over the time in which it was heard, an hour at least."""
+        if self.first_at is None or self.last_at is None:
+            return 0.0
+        return self.hours.total() / max(1.0, (self.last_at - self.first_at) / timedelta(hours=1))
+
 
 class Window(Struct, frozen=True):
     """Which messages: of that sender (None: all) received since then, and no more than the newest so many."""

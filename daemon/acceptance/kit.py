@@ -12,6 +12,9 @@ from daemon.acceptance.peer import Target
 
 CASES: Final[tuple[Case, ...]] = (*framing_cases.CASES, *message_cases.CASES, *framing_cases.LAST)
 
+NO_CONNECTION: Final = "no connection"
+"""How it begins what was got where none could be had."""
+
 
 def play(
     target: Target, speaker: Speaker, names: Sequence[str] = (), *, before: Callable[[Case], None] = lambda _case: None
@@ -25,7 +28,7 @@ def play(
         try:
             got = case.play(target, writer)
         except OSError as error:
-            got = Got(passed=False, got=f"no connection ({type(error).__name__})")
+            got = Got(passed=False, got=f"{NO_CONNECTION} ({type(error).__name__})")
         yield Verdict(case.name, case.level, case.expected, got.got, got.passed, case.reason)
 
 

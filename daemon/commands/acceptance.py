@@ -60,7 +60,7 @@ def command(
     It sends invented people (ZZTEST-ACCEPTANCE): play it against a test system. A "must" is what HL7 and TCP ask of
     every listener, a "promise" what doorstep adds. Status 1 when a must is not met, or no connection can be had.
     """
-    from daemon.acceptance.kit import CASES, accepted, play  # noqa: PLC0415 (not for --help)
+    from daemon.acceptance.kit import CASES, NO_CONNECTION, accepted, play  # noqa: PLC0415 (not for --help)
     from daemon.acceptance.messages import Speaker  # noqa: PLC0415
     from daemon.acceptance.peer import Target  # noqa: PLC0415
 
@@ -83,6 +83,13 @@ def command(
         verdicts.append(verdict)
         if not as_document:
             click.echo(_line(verdict))
+        if len(verdicts) == 1 and verdict.got.startswith(NO_CONNECTION):
+            click.echo(
+                f"Nothing more was played: is the listener running at {printable(target)}, does it let us in, "
+                "and does it speak TLS (--tls) or not?",
+                err=True,
+            )
+            break
     click.echo(_document(verdicts) if as_document else _sentence(verdicts))
     context.exit(0 if accepted(verdicts, strict=strict) else 1)
 

@@ -96,6 +96,7 @@ def _document(feed: SenderFeed) -> dict[str, Any]:
         "outcomes": dict(feed.outcomes),
         "first_at": feed.first_at,
         "last_at": feed.last_at,
+        "messages_an_hour": round(feed.messages_an_hour, 2),
         "busiest_hour": max(feed.hours.values(), default=0),
         "longest_silence_seconds": int(feed.longest_silence.total_seconds()),
         "longest_silence_from": feed.silence_from,
@@ -122,7 +123,8 @@ def _lines(feed: SenderFeed) -> Iterator[str]:
     one = feed.description
     yield f"{feed.sender or '(no sender)'} on {feed.listener}: {one.messages} messages, {_outcomes(feed)}"
     busiest = max(feed.hours.values(), default=0)
-    yield f"  heard            {_when(feed.first_at)} to {_when(feed.last_at)}, {busiest} in the busiest hour"
+    yield f"  heard            {_when(feed.first_at)} to {_when(feed.last_at)}"
+    yield f"  rate             {feed.messages_an_hour:.3g} an hour on average, {busiest} in the busiest"
     if feed.silence_from is not None:
         yield f"  longest silence  {_span(feed.longest_silence)} from {_when(feed.silence_from)}"
     yield from _counted("events", one.events, one.messages)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from daemon.commands.shared_options import config_option, failures_told, progress_of, settings_of
+from daemon.commands.shared_options import config_option, failures_told, json_text, printable, progress_of, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +72,8 @@ def command(
             report = _import(house, file, found, Rows(frozenset(known), default, found.dates, at))
         finally:
             house.close()
-    click.echo(_document(report) if as_document else "\n".join(_lines(report)))
+    passed_over = _passed_over(found)
+    click.echo(_document(report, passed_over) if as_document else "\n".join([*_lines(report), *_told(passed_over)]))
     context.exit(1 if report.rejected or report.held else 0)
 
 
@@ -123,7 +123,25 @@ _MEANINGS: Final = {
 }
 
 
-def _document(report: CsvReport) -> str:
+def _passed_over(found: Survey) -> list[str]:
+    """Columns that are none of ours, as the file names them; its own column of reasons, imported again, is no news."""
+    from hl7_listener.csv_file import REASON  # noqa: PLC0415
+
+    pairs = zip(found.header, found.columns, strict=True)
+    return [name.strip() for name, column in pairs if column is None and name.strip() not in {"", REASON}]
+
+
+def _told(passed_over: list[str]) -> list[str]:
+    if not passed_over:
+        return []
+    from hl7_listener.csv_rows import COLUMNS  # noqa: PLC0415
+
+    names = printable(", ".join(passed_over))
+    return [f"Columns that were passed over, for they have no name of ours: {names} (ours are {', '.join(COLUMNS)})"]
+
+
+def _document(report: CsvReport, passed_over: list[str]) -> str:
     document = {name: getattr(report, name) for name in report.__struct_fields__}
     document["rejected_file"] = str(report.rejected_file) if report.rejected_file else None
-    return json.dumps(document, indent=2)
+    document["passed_over"] = passed_over
+    return json_text(document, indent=2)

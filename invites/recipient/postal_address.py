@@ -36,7 +36,8 @@ _PRISON: Final = re.compile(
     r"\b(?:H\.? ?M\.?|(?:HER|HIS) MAJESTY['\u2019]?S) ?(?:P\b|PRISON|Y\.?O\.?I\b|YOUNG|REMAND)"
     r"|\bY\.?O\.?I\b|\bYOUNG OFFENDERS?\b|\b(?<!OLD )PRISON(?=,|\n|$)"
 )
-"""The last of these takes what ends in the word (``Wakefield Prison``) and lets ``Prison Lane`` be a street, ``The Old Prison`` a house."""
+"""The last of these takes what ends in the word (``Wakefield Prison``); ``Prison Lane`` is a street, and ``The Old
+Prison`` a house."""
 _NO_FIXED_ABODE: Final = re.compile(
     r"\bN[./ ]?F[./ ]?A\b|\bNO (?:FIXED )?ABODE\b|\bNO FIXED ADDRESS\b"
     r"|(?:^|\n)(?:(?:ADDRESS )?(?:UNKNOWN|NOT KNOWN)|HOMELESS)(?=\n|$)|(?:^|\n)ZZ99"

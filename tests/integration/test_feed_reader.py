@@ -35,6 +35,7 @@ def test_each_sender_is_described_by_what_it_sent(hospital: Hospital) -> None:
     assert found[0].outcomes == {"applied": 30}
     assert found[1].description.versions == {"2.3": 1}
     assert sum(found[0].hours.values()) == 30
+    assert found[0].messages_an_hour == 30
     assert found[0].unopened == 0
 
 

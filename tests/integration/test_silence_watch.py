@@ -98,6 +98,16 @@ def test_a_silence_is_raised_and_ends_with_the_next_message(database: Database) 
     assert signs(database)["PAS/RX1"].silent_since is None
 
 
+def test_no_number_of_busy_senders_hides_a_silent_one(database: Database) -> None:
+    learn(database, "PAS/RX1", weeks=6, last=NOW - 20 * MINUTE)
+    at = to_micros(NOW)
+    busy = {"daemon_id": 1, "listener": "pas", "first_at": at, "last_at": at, "messages": 1}
+    with database.begin() as connection:
+        connection.execute(insert(tables.senders), [{**busy, "sender": f"S{number}"} for number in range(120)])
+    watch(database, Metrics()).look(NOW)
+    assert next(iter(signs(database).values())).silent_since == NOW - 20 * MINUTE
+
+
 def test_nobody_is_silent_for_the_time_in_which_nobody_listened(database: Database) -> None:
     learn(database, "PAS/RX1", weeks=6, last=NOW - 5 * WEEK / 7)
     metrics = Metrics()

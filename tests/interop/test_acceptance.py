@@ -130,12 +130,13 @@ def test_promises_cost_the_status_only_if_that_is_asked_for() -> None:
     assert "0 of 1 of doorstep's promises kept" in strict.stdout
 
 
-def test_where_nobody_listens_every_case_says_so() -> None:
+def test_where_nobody_listens_the_first_case_says_so_and_what_to_look_at() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    result = play(port, "--case", "ordinary")
+    result = play(port)
     assert result.exit_code == 1
-    assert "no connection (ConnectionRefusedError)" in result.stdout
+    assert result.stdout.count("no connection (ConnectionRefusedError)") == 1
+    assert "is the listener running" in result.stderr
 
 
 def test_an_unknown_case_is_wrong_use() -> None:

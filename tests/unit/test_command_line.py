@@ -121,6 +121,19 @@ def test_a_folder_with_nothing_to_send_says_what_it_looks_for(tmp_path: Path) ->
     assert (done.returncode, ".hl7" in done.stderr) == (1, True)
 
 
+def test_a_spreadsheet_s_report_names_what_was_not_used(tmp_path: Path) -> None:
+    rows = "First Name,LAST_NAME,national_id,telephone\nUna,Archer,9990000042,07700900123\nKit,,9990000050,\n"
+    (tmp_path / "people.csv").write_text(rows)
+    done = doorstep("import-csv", "people.csv", folder=tmp_path)
+    assert (done.returncode, "created: 1" in done.stdout, "rejected: 1" in done.stdout) == (1, True, True)
+    assert "telephone (ours are title, " in done.stdout
+    assert "last_name missing" in (tmp_path / "people.csv.rejected.csv").read_text()
+    (tmp_path / "people.csv.rejected.csv").write_text(rows.splitlines()[0] + ",reason\nKit,Bowman,9990000050,,x\n")
+    again = doorstep("import-csv", "people.csv.rejected.csv", "--json", folder=tmp_path)
+    report = json.loads(again.stdout)
+    assert (report["created"], report["passed_over"]) == (1, ["telephone"])
+
+
 def test_init_writes_both_files_once(tmp_path: Path) -> None:
     done = doorstep("init", "here", folder=tmp_path)
     assert done.returncode == 0

@@ -56,6 +56,14 @@ def test_what_is_counted() -> None:
     assert kinds(feed) == [("RX1", "MR", PEOPLE + 2)]
 
 
+def test_every_field_that_is_read_is_counted() -> None:
+    contacts = "|" * 33 + "07700900123"
+    feed = described(
+        message(1, birth="19800229" + contacts, tail="PD1|||||||||||N|Y\rPV1||||||||||||||||S\r"), message(2)
+    )
+    assert [feed.present[name] for name in ("PID-40", "PD1-11", "PD1-12", "PV1-16")] == [1, 1, 1, 1]
+
+
 def test_a_word_of_the_sender_s_is_shown_once_five_people_had_it() -> None:
     few = [message(n, f"{n}^^^Kanarifame^MR") for n in range(PEOPLE - 1)]
     again = message(0, "0^^^Kanarifame^MR")
