@@ -304,15 +304,19 @@ def test_a_merged_person_and_the_survivor_are_locked_in_the_order_of_their_ids(p
         with ward.database.begin() as connection:
             People(ward.records, connection, datetime.now(UTC)).look_up([blind])
 
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
+    def one_waits() -> bool:
+        """Look in a transaction of its own: PostgreSQL shows the same picture for as long as one lasts."""
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        with ward.database.read() as other:
+            return other.scalar(text(waiting)) == 1
+
     with ThreadPoolExecutor(1) as pool:
         with ward.database.begin() as connection:
             connection.execute(text(lock), {"id": first})
             looking = pool.submit(look_up)
-            with ward.database.read() as other:
-                eventually(lambda: other.scalar(waiting) == 1, "the other one to wait")
+            eventually(one_waits, "the other one to wait")
             connection.execute(text(lock), {"id": second})
         looking.result()
     ward.close()
