@@ -74,15 +74,20 @@ class Story(Struct, frozen=True):
 def find(connection: Connection, records: Records, text: str, organisations: list[str]) -> int | None:
     """The record that a text finds: a public id, an NHS number, a CX as in PID-3, or a bare local number.
 
-    A bare number is tried with every kind of identifier that this database has seen.
+    A bare number is tried with every kind of identifier that this database has seen; so is one with its authority or
+    its type alone, with every kind of those: a profile may have filled in the rest.
     """
     text = text.strip()
     found = record_of(connection, text.lower())
     if found is not None:
         return found
-    known = [Identifier(authority, kind, text, owner) for owner, authority, kind in records.kinds.all(connection)]
-    candidates = [*_as_written(text, organisations), *known]
-    for identifier in candidates:
+    value, authority, kind = _parts(text)
+    known = [
+        Identifier(of, type_, value, owner)
+        for owner, of, type_ in records.kinds.all(connection)
+        if authority in {"", of} and kind in {"", type_}
+    ]
+    for identifier in [*_as_written(text, organisations), *known]:
         record_id = records.find_one(connection, identifier)
         if record_id is not None:
             return survivor_of(connection, record_id)
@@ -121,13 +126,17 @@ def _as_written(text: str, organisations: list[str]) -> list[Identifier]:
     digits = text.replace(" ", "").replace("-", "")
     if nhs_number_is_valid(digits):
         return [Identifier("NHS", "NH", digits)]
-    parts = text.split("^")
-    if len(parts) < 4:  # noqa: PLR2004 (CX.4)
+    if text.count("^") < 3:  # noqa: PLR2004 (CX.4)
         return []
-    kind = parts[4] if len(parts) > 4 else ""  # noqa: PLR2004 (CX.5)
-    authority = parts[3].partition("&")[0]
-    read = [read_identifier(parts[0], authority, kind, SenderProfile(), code).identifier for code in organisations]
+    read = [read_identifier(*_parts(text), SenderProfile(), code).identifier for code in organisations]
     return [identifier for identifier in read if identifier is not None]
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Value, authority (its name, else its universal id) and type of a CX; upper case, as kinds are."""
+    parts = [*text.split("^"), "", "", "", ""]
+    name, _, rest = parts[3].partition("&")
+    return parts[0].strip(), (name or rest.partition("&")[0]).strip().upper(), parts[4].strip().upper()
 
 
 def _messages(connection: Connection, record_ids: list[int]) -> list[MessageStory]:

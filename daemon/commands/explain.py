@@ -60,7 +60,7 @@ def _lines(story: Story) -> list[str]:
     for message in story.messages:
         what = ", ".join(message.changes) or "nothing changed"
         reason = f" ({message.reason})" if message.reason else ""
-        again = f"; came {message.repeats} times more" if message.repeats else ""
+        again = _again(message.repeats)
         lines.append(
             f"  {_when(message.received_at)}  {message.event} {message.control_id or '-'} from {message.sender}: "
             f"{message.outcome}{reason}, {_answered(message)}; {what}{again}"
@@ -91,8 +91,12 @@ def _lines(story: Story) -> list[str]:
 def _receipt(receipt: ReceiptStory) -> str:
     kind = f"{receipt.state} for good" if receipt.permanent else receipt.state
     code = f" ({receipt.code})" if receipt.code else ""
-    again = f"; came {receipt.repeats} times more" if receipt.repeats else ""
+    again = _again(receipt.repeats)
     return f"    receipt of {_when(receipt.at)}: {kind}{code}{again}{'' if receipt.counts else '; overruled'}"
+
+
+def _again(repeats: int) -> str:
+    return f"; came {repeats} times more" if repeats > 1 else "; came once more" if repeats else ""
 
 
 _ACTS = {

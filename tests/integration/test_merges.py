@@ -310,7 +310,7 @@ def test_a_merged_person_and_the_survivor_are_locked_in_the_order_of_their_ids(p
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         with ward.database.read() as other:
-            return other.scalar(text(waiting)) == 1
+            return bool(other.scalar(text(waiting)) == 1)
 
     with ThreadPoolExecutor(1) as pool:
         with ward.database.begin() as connection:
@@ -366,6 +366,16 @@ def test_a_message_of_several_groups_is_in_everybodys_story(ward: Ward) -> None:
         assert _told(ward, value).messages[-1].event == "ADT^A40"
     with ward.database.read() as connection:
         assert forerunners_of(connection, survivor_of(connection, ward.direct(PRIOR))) == [ward.direct(PRIOR)]
+
+
+@pytest.mark.parametrize(
+    "typed", ["F000070", "F000070^^^RX1^MR", "F000070^^^^MR", "F000070^^^rx1", "F000070^^^&RX1^mr"]
+)
+def test_a_story_is_found_by_what_stands_in_pid_3_in_whole_or_in_part(ward: Ward, typed: str) -> None:
+    ward.play("a28_merge_prior")
+    with ward.database.read() as connection:
+        assert story.find(connection, ward.records, typed, [ORGANISATION]) == ward.direct(PRIOR)
+        assert story.find(connection, ward.records, "F000070^^^RX1^PI", [ORGANISATION]) is None
 
 
 def test_every_act_has_its_sentence() -> None:
