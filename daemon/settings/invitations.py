@@ -19,7 +19,7 @@ from daemon.settings.rhythm import (
     Reminder,
 )
 from daemon.settings.section import Section
-from daemon.settings.value_types import Choices, Duration, Many
+from daemon.settings.value_types import Choices, Duration, Many, Sender
 
 
 class Invitations(Section):
@@ -37,7 +37,7 @@ class Invitations(Section):
     """Invitations issued in one transaction."""
     excluded_organisations: Many[str] = ()
     """Organisations (codes) that invite nobody."""
-    excluded_senders: Many[str] = ()
+    excluded_senders: Many[Sender] = ()
     """Senders whose records are not invited."""
     test_patients: NamePattern = r"^(XX|ZZ+)[-_ ]?TEST"
     """What names of test patients look like."""

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationI
 
 from daemon.settings.faults import Wrong
 from daemon.settings.section import Section
-from daemon.settings.value_types import Duration, DurationOrOff, Many, place_of
+from daemon.settings.value_types import Duration, DurationOrOff, Many, Sender, place_of
 from invites.holidays import HolidaysUnreadable, read_holidays
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -163,7 +163,7 @@ class CohortRule(Section):
 
     organisations: Many[str] = ()
     """Codes of organisations; empty: all."""
-    senders: Many[str] = ()
+    senders: Many[Sender] = ()
     """Senders; empty: all."""
     minimum_age: Annotated[int, Strict(), Field(ge=0, le=150)] = 0
     """Years of age from which; 0: any."""

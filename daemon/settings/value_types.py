@@ -241,6 +241,15 @@ def _identifier_kind(uri: str, given: object) -> IdentifierKind:
 
 _SYSTEMS_MEND: Final = 'Write "https://hospital.example/mrn" = {authority = "RX1", type = "MR"} under [fhir.systems]'
 
+
+def _sender(text: str) -> str:
+    """MSH-3 and MSH-4 as records keep them; with the bar that stands between them in a message, too."""
+    application, slash, facility = text.strip().replace("|", "/").partition("/")
+    if not slash or not (application or facility):
+        raise Wrong("is no sender", 'Write MSH-3/MSH-4 as doorstep status shows them, such as "PAS/RX1"')
+    return f"{application}/{facility}"
+
+
 T = TypeVar("T")
 Systems: TypeAlias = Annotated[dict[str, IdentifierKind], BeforeValidator(_systems)]
 Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
@@ -257,6 +266,7 @@ Name: TypeAlias = Annotated[
         _NAME, "is no usable name", "Use 1 to 32 letters, digits, '_', '.' and '-', beginning with a letter or digit"
     ),
 ]
+Sender: TypeAlias = Annotated[str, AfterValidator(_sender)]
 Host: TypeAlias = Annotated[
     str, _matching(_HOST, "is no host", 'Write an address or a host name, such as "127.0.0.1" or "0.0.0.0" for all')
 ]

@@ -224,6 +224,7 @@ class TestFaults:
             ("[api]\nport = -1", "api.port"),
             ("[api]\nhost = ''", "api.host"),
             ("[invitations]\nchannels = []", "invitations.channels"),
+            ("[invitations]\nexcluded_senders = ['PAS']", "invitations.excluded_senders.0"),
             ("[invitations]\nchannels = ['sms', 'sms']", "invitations.channels"),
             ("[invitations]\nchannels = ['fax']", "invitations.channels.0"),
             ("[invitations]\nevery = '0s'", "invitations.every"),
