@@ -25,10 +25,19 @@ _SEGMENT_BREAK: Final = re.compile(rb"\n(?=[A-Z][A-Z0-9]{2}[^A-Za-z0-9\r\n]|\Z)"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
+class CutShort(ValueError):
+    """A capture of MLLP frames in which so many (``count``) were begun and not ended: nobody knows what they were."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
 def read_messages(path: Path, *, normalise: bool = False) -> Iterator[bytes]:
     """Give the messages of a file, or of the files of a folder and its subfolders in the order of their names.
 
-    ``normalise`` ends segments in CR, whatever the file has. Raises OSError when something cannot be read.
+    ``normalise`` ends segments in CR, whatever the file has. Raises OSError when something cannot be read, and
+    CutShort as :func:`split_messages` does.
     """
     for file in _files(path):
         for message in split_messages(file.read_bytes()):
@@ -43,9 +52,15 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def split_messages(content: bytes) -> Iterator[bytes]:
-    """Give the messages in the bytes of one file, in their order. A file of blanks holds none."""
+    """Give the messages in the bytes of one file, in their order. A file of blanks holds none.
+
+    Raises CutShort behind the whole frames of a capture where others were begun and not ended.
+    """
     if content.lstrip(b"\r\n\0 \t")[:1] == b"\x0b":
-        yield from (match[1] for match in _FRAME.finditer(content))
+        frames = [match[1] for match in _FRAME.finditer(content)]
+        yield from frames
+        if cut := content.count(b"\x0b") - len(frames):
+            raise CutShort(cut)
         return
     content = content.removeprefix(_BYTE_ORDER_MARK)
     starts = [match.start() for match in _MESSAGE_START.finditer(content)]

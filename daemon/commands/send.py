@@ -96,7 +96,7 @@ class _Feed:
 
     def __iter__(self) -> Iterator[bytes]:
         from hl7_listener.framing import FS, VT  # noqa: PLC0415
-        from hl7_listener.message_files import read_messages  # noqa: PLC0415
+        from hl7_listener.message_files import CutShort, read_messages  # noqa: PLC0415
 
         for file in self._files:
             try:
@@ -108,6 +108,11 @@ class _Feed:
                         )
                         return
                     yield message
+            except CutShort as error:
+                self.problem = (
+                    f"{file} has the beginnings of {error.count} messages whose frames do not end; these were not sent"
+                )
+                return
             except OSError as error:
                 self.problem = f"{error.filename or file} cannot be read ({error.strerror})"
                 return

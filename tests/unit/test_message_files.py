@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hl7_listener.message_files import normalised, read_messages, split_messages
+from hl7_listener.message_files import CutShort, normalised, read_messages, split_messages
 
 ONE = b"MSH|^~\\&|A\rPID|1||7\r"
 TWO = b"MSH|^~\\&|B\nPID|1||8\n"
@@ -31,6 +31,17 @@ TWO = b"MSH|^~\\&|B\nPID|1||8\n"
 )
 def test_messages_are_found_and_their_bytes_kept(content: bytes, messages: list[bytes]) -> None:
     assert list(split_messages(content)) == messages
+
+
+@pytest.mark.parametrize("content", [
+    b"\x0b" + ONE + b"\x1c\r\x0bMSH|^~\\&|half",
+    b"\x0bMSH|^~\\&|half\x0b" + ONE + b"\x1c\r",
+])  # fmt: skip
+def test_of_a_capture_that_lost_an_end_the_whole_frames_come_and_then_the_word(content: bytes) -> None:
+    found: list[bytes] = []
+    with pytest.raises(CutShort) as told:
+        found.extend(split_messages(content))
+    assert (found, told.value.count) == ([ONE], 1)
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
