@@ -6,7 +6,8 @@ the lane cannot know whether its unanswered messages were stored: it connects ag
 again, byte for byte. The receiver recognises them as duplicates, which is what makes the whole exactly-once.
 
 With several lanes, messages of one patient (the first repetition of PID-3) share a lane, so that their order is kept.
-A message with MRG speaks of two patients, so it waits for all that came before it, and all that follows waits for it.
+A message with MRG or a second PID speaks of two patients, so it waits for all that came before it, and all that follows
+waits for it.
 
 Enhanced mode (HL7 2.5.1 chapter 2.9.3): a message whose MSH-15 and MSH-16 are both NE expects no answer and gets no
 wait. With ER or SU an answer may or may not come: then silence until the timeout is taken as consent, and nothing is
@@ -16,6 +17,7 @@ sent again.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +31,8 @@ from msgspec import Struct
 from hl7_listener.framing import encode
 from hl7_listener.lane import Answer, GaveUp, Lane, Parcel, Tally, Target, segment
 from hl7_listener.message_files import normalised
+
+_PID: Final = re.compile(rb"(?:\A|[\r\n])PID[^A-Za-z0-9\r\n]")
 
 TIMEOUT: Final = 30.0
 """Seconds for a connection and for each answer; engines wait 10 to 60."""
@@ -179,7 +183,7 @@ async def _distribute(messages: Iterable[bytes], lanes: list[Lane], rate: float 
             due = max(due, time.monotonic() - 1) + 1 / rate
         key = patient_key(message)
         lane = lanes[(crc32(key) if key else index) % len(lanes)]
-        barrier = len(lanes) > 1 and bool(segment(message, b"MRG"))
+        barrier = len(lanes) > 1 and _speaks_of_two(message)
         if barrier:
             await _idle(lanes)
         await lane.parcels.put(Parcel(index, encode(message), *_expectation(message)))
@@ -187,6 +191,11 @@ async def _distribute(messages: Iterable[bytes], lanes: list[Lane], rate: float 
             await _idle(lanes)
     for lane in lanes:
         await lane.parcels.put(None)
+
+
+def _speaks_of_two(message: bytes) -> bool:
+    """Whether it names a second person: by MRG, or (A24, A37) by another PID."""
+    return bool(segment(message, b"MRG")) or len(_PID.findall(message)) > 1
 
 
 async def _idle(lanes: list[Lane]) -> None:

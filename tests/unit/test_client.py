@@ -87,10 +87,11 @@ def test_a_patients_messages_share_a_lane() -> None:
         assert mine == [message(f"{patient}-{number}", mrn=str(patient)) for number in range(5)]
 
 
-def test_a_merge_waits_for_what_came_before_and_holds_what_follows() -> None:
+@pytest.mark.parametrize("second", ["MRG|4^^^RX1^MR\r", "PID|2||4^^^RX1^MR\r"])
+def test_a_merge_or_a_link_waits_for_what_came_before_and_holds_what_follows(second: str) -> None:
     """One message before the merge, and the merge itself, are lost at first: their resending must not be overtaken."""
     before = [message(f"a{n}", mrn=str(n)) for n in range(10)]
-    merge = message("merge", mrn="3", tail="MRG|4^^^RX1^MR\r")
+    merge = message("merge", mrn="3", tail=second)
     after = [message(f"b{n}", mrn=str(n)) for n in range(10)]
     lost = {before[0], merge}
 
