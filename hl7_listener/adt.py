@@ -6,6 +6,7 @@ its event change a person, and how? And if so, what does it say of whom (:mod:`h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -41,8 +42,8 @@ RENAMES: Final = frozenset({"A47", "A46"})
 """Events that give a person other identifiers."""
 
 BY_PATIENT_ID: Final = frozenset({"A39", "A46"})
-"""Merges and changes that name people by PID-2 and MRG-4 (HL7 2.3.1 chapter 3.3.39 and 46); where a sender leaves these
-empty, PID-3 and MRG-1 count, as for the others."""
+"""Merges and changes that name people by PID-2 and MRG-4 (HL7 2.3.1 chapter 3.3.39 and 46); where a sender leaves one
+empty, or nobody is known by them, PID-3 and MRG-1 count, as for the others."""
 
 LINKS: Final = frozenset({"A24", "A37"})
 """Events that say that two records have to do with each other, or no longer."""
@@ -109,24 +110,50 @@ def _two_people(message: Message, reading: Reading, findings: list[str]) -> Mean
         fault = Fault(FaultCode.SEGMENT_SEQUENCE_ERROR, Location("PID", _MOST_GROUPS + 1))
         return Refused(AckCode.AE, f"more than {_MOST_GROUPS} people in one message", (fault,))
     for segments in found:
-        [pid, mrg] = segments["PID"], segments.get("MRG")
-        if mrg is None:
-            return _missing_segment("MRG", len(groups) + 1)
-        by = (2, 3, 4) if by_patient_id else (3, 2, 4)
-        odd, sequence = list(findings), len(groups) + 1
-        update = person_update(message, pid, reading, odd, beside=segments.get, by=by)
-        if update is None:
-            return _nobody_named("PID", by[0], odd, sequence)
-        odd.clear()
-        named = priors(message, mrg, reading, update, odd, by_patient_id=by_patient_id)
-        if not named:
-            return _nobody_named("MRG", 4 if by_patient_id else 1, odd, sequence)
-        if odd:
-            update = replace(update, findings=(*update.findings, *odd))
-        groups.append(Group(update, named))
+        sequence = len(groups) + 1
+        if "MRG" not in segments:
+            return _missing_segment("MRG", sequence)
+        group = _group(message, segments, reading, findings, sequence)
+        if isinstance(group, Group) and by_patient_id:
+            group = _by_patient_id(message, segments, reading, findings, group)
+        if isinstance(group, Refused):
+            return group
+        groups.append(group)
     if not groups:
         return _missing_segment("PID")
     return MergePeople(tuple(groups)) if message.header.trigger in MERGES else ChangeIdentifiers(tuple(groups))
+
+
+def _group(  # what is read, with whose eyes, and by which fields
+    message: Message,
+    segments: dict[str, Segment],
+    reading: Reading,
+    findings: Sequence[str],
+    sequence: int,
+    *,
+    by: tuple[Sequence[int], Sequence[int]] = ((3, 2, 4), (1, 4, 2)),
+) -> Group | Refused:
+    """Read one PATIENT group by these fields of PID and MRG, the first of each that has any."""
+    odd = list(findings)
+    update = person_update(message, segments["PID"], reading, odd, beside=segments.get, by=by[0])
+    if update is None:
+        return _nobody_named("PID", by[0][0], odd, sequence)
+    odd.clear()
+    named = priors(message, segments["MRG"], reading, update, odd, fields=by[1])
+    if not named:
+        return _nobody_named("MRG", by[1][0], odd, sequence)
+    return Group(replace(update, findings=(*update.findings, *odd)) if odd else update, named)
+
+
+def _by_patient_id(
+    message: Message, segments: dict[str, Segment], reading: Reading, findings: Sequence[str], lists: Group
+) -> Group:
+    """Read PID-2 and MRG-4, if both are there: one of them beside the other's list names two things of two kinds.
+
+    ``lists`` is what PID-3 and MRG-1 say. Most senders fill all four, and most people are known by PID-3 alone.
+    """
+    found = _group(message, segments, reading, findings, 1, by=((2,), (4,)))
+    return replace(found, otherwise=lists) if isinstance(found, Group) else lists
 
 
 def _link(message: Message, reading: Reading, findings: list[str]) -> Meaning:

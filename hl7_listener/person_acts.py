@@ -192,7 +192,10 @@ class PersonActs:
         update = replace(update, prior=prior)
         named = self._named(update)
         people = self._people.around(named.prior | named.local | named.shared)
-        return self._carry_out(listener, judge(named, people, update.event_at), update, merges=merges)
+        verdict = judge(named, people, update.event_at)
+        if isinstance(verdict, Nobody) and group.otherwise is not None:
+            return self._group(listener, group.otherwise, merges=merges)
+        return self._carry_out(listener, verdict, update, merges=merges)
 
     def _believed(self, priors: Sequence[Prior]) -> tuple[Identifier, ...] | None:
         """What each prior identifier is: as written where that finds somebody, else the one thing that it can mean."""

@@ -26,10 +26,14 @@ class Prior(Masked, Struct, frozen=True):
 
 
 class Group(Masked, Struct, frozen=True):
-    """One PATIENT group: the person that PID describes, and the identifiers that are prior ones from now on."""
+    """One PATIENT group: the person that PID describes, and the identifiers that are prior ones from now on.
+
+    ``otherwise`` is the same by other fields, for where nobody is known by these.
+    """
 
     update: PatientUpdate
     priors: tuple[Prior, ...]
+    otherwise: Group | None = None
 
 
 class MergePeople(Masked, Struct, frozen=True):
@@ -70,8 +74,9 @@ PersonEvent: TypeAlias = MergePeople | ChangeIdentifiers | DeletePerson | LinkPe
 def identifiers_of(event: PersonEvent) -> list[Identifier]:
     """Every identifier that a message names, in whatever role: those to look up."""
     if isinstance(event, MergePeople | ChangeIdentifiers):
-        named = [one for group in event.groups for one in group.update.identifiers]
-        for group in event.groups:
+        groups = [*event.groups, *(group.otherwise for group in event.groups if group.otherwise is not None)]
+        named = [one for group in groups for one in group.update.identifiers]
+        for group in groups:
             for prior in group.priors:
                 named += (prior.written, *prior.meant)
         return named

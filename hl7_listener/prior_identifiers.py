@@ -6,6 +6,8 @@ what it is, where they leave no doubt; who carries the merge out decides that, f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hl7_listener.message import Message, Segment
 from hl7_listener.person_event import Prior
 from hl7_listener.person_fields import Reading, identifiers
@@ -14,13 +16,18 @@ from patient_records.update import PatientUpdate
 
 
 def priors(
-    message: Message, mrg: Segment, reading: Reading, update: PatientUpdate, findings: list[str], *, by_patient_id: bool
+    message: Message,
+    mrg: Segment,
+    reading: Reading,
+    update: PatientUpdate,
+    findings: list[str],
+    *,
+    fields: Sequence[int] = (1, 4, 2),
 ) -> tuple[Prior, ...]:
-    """Read the prior identifiers of MRG-1, else MRG-4, else MRG-2 (``by_patient_id``: of MRG-4 first); none if none.
+    """Read the prior identifiers of the first of these fields of MRG that has any; none if none has.
 
     What stands there and cannot be used is a finding.
     """
-    fields = (4, 1, 2) if by_patient_id else (1, 4, 2)
     found, _ = identifiers(message, mrg, fields, reading, findings)
     return tuple(Prior(one, _meant(one, update.identifiers)) for one in found)
 
