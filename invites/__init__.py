@@ -24,5 +24,6 @@ The path of one person through the files of this room:
 Whoever asks for a pair by name, over the API or at a front desk, gets it from :mod:`~invites.on_request`, or a
 :mod:`~invites.refusal`; nothing is sent then.
 
-:mod:`~invites.overview` looks at all of it without touching it; :mod:`~invites.assembly` puts it together.
+:mod:`~invites.overview` looks at all of it without touching it, :mod:`~invites.outlook` ahead;
+:mod:`~invites.assembly` puts it together.
 """

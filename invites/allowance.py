@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+from invites.rhythm import Rhythm
 
 UNLIMITED = None
+NO_ROOM = 0
+
+ALL = ""
+"""The channel under which all channels are counted together."""
 
 
 class Allowance:
@@ -22,17 +28,33 @@ class Allowance:
 
     def take(self, channel: str) -> bool:
         """Take one place of that channel; gives whether there was one."""
+        return self.take_up_to(channel, 1) == 1
+
+    def take_up_to(self, channel: str, wanted: int) -> int:
+        """Take so many places of that channel, or as many as there are; gives how many."""
         left = self._by_channel.get(channel, UNLIMITED)
-        if self._in_all == 0 or left == 0:
-            return False
+        granted = min([wanted, *(room for room in (left, self._in_all) if room is not UNLIMITED)])
         if left is not UNLIMITED:
-            self._by_channel[channel] = left - 1
+            self._by_channel[channel] = left - granted
         if self._in_all is not UNLIMITED:
-            self._in_all -= 1
-        self.taken += 1
-        return True
+            self._in_all -= granted
+        self.taken += granted
+        return granted
 
     @property
     def used_up(self) -> bool:
         """Whether nobody can have a place any more."""
         return self._in_all == 0 or (bool(self._by_channel) and all(left == 0 for left in self._by_channel.values()))
+
+
+def allowance_of(
+    rhythm: Rhythm, channels: Collection[str], taken: Mapping[str, int], shut: Collection[str]
+) -> Allowance:
+    """What the caps leave of a day of which so much is taken, by channel (:data:`ALL` together); nothing where shut."""
+    room = {name: NO_ROOM if name in shut else left(rhythm.channel_caps.get(name), taken, name) for name in channels}
+    return Allowance(room, left(rhythm.daily_cap, taken, ALL))
+
+
+def left(cap: int | None, taken: Mapping[str, int], channel: str) -> int | None:
+    """What a cap leaves; None: any number."""
+    return UNLIMITED if cap is None else max(NO_ROOM, cap - taken.get(channel, 0))

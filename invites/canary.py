@@ -14,9 +14,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from invites.allowance import ALL
 from invites.rhythm import Rhythm
 from invites.tables import canaries, tallies
-from invites.tally import ALL, CHALLENGES
+from invites.tally import CHALLENGES
 from patient_records.instants import from_micros, maybe_instant, to_micros
 from patient_records.unit_of_work import POSTGRESQL
 

@@ -1,28 +1,76 @@
-"""What the next days would send, and what that costs, without sending anything (SPEC 1, the dry run).
+"""What the next days would send, and what that costs, without sending anything (SPEC 1, the dry run): the terms.
 
 Everybody who may be invited is unsealed once, page by page, and only counted: a million people are as many numbers as
-one. The days are then filled as the daemon would: the hours of each organisation, what its caps leave (today less what
-was begun), its canary, its pauses. Reminders and next channels are not foreseen; they take places of the same caps.
+one, for of each counts only by which channel, in which language, and how they would be reminded.
+:mod:`invites.outlook` counts, :mod:`invites.rehearsal` fills the days.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct, field
 
-from invites.rhythm import Rhythm
+from invites.channels.channel import EMAIL, LETTER, SMS
+from invites.rhythm import Reminder
 
 DAYS: Final = 14
 """How many days are looked at; what has no place in them is later."""
 
 
+class Invitee(Struct, frozen=True):
+    """What counts of a person: the channel of a message, its language, and the channels of the reminders after it.
+
+    ``reminders`` are in the order of their numbers; None: there is none of that number.
+    """
+
+    channel: str
+    language: str = ""
+    reminders: tuple[str | None, ...] = ()
+
+
+class Due(Struct, frozen=True):
+    """So many reminders that fall due at a moment (UTC), by one channel and in one language."""
+
+    at: datetime
+    channel: str
+    language: str = ""
+    count: int = 1
+
+
+class InOutbox(Struct, frozen=True):
+    """A message that was issued and goes out from ``due`` (UTC) on.
+
+    ``first``: it is no reminder; ``foreseen``: it is in no outbox yet, but only in the forecast.
+    """
+
+    due: datetime
+    invitee: Invitee
+    first: bool = True
+    foreseen: bool = False
+
+
+class Ahead(Struct, frozen=True):
+    """A reminder, and those that follow what was accepted already, in the order of their time, to be read once."""
+
+    reminder: Reminder
+    dues: Iterator[Due]
+
+
+class Backlog(Struct, frozen=True):
+    """What the next days have to do for an organisation: who may be invited, what was issued, the reminders."""
+
+    waiting: Mapping[Invitee, int]
+    outbox: Mapping[InOutbox, int] = {}
+    ahead: Sequence[Ahead] = ()
+
+
 class DayPlan(Struct, frozen=True):
-    """How many invitations an organisation would send on one local day, by channel."""
+    """How many messages of a kind an organisation would send on one local day, by channel."""
 
     organisation: str
     day: date
@@ -30,21 +78,31 @@ class DayPlan(Struct, frozen=True):
 
 
 class Plan(Struct):
-    """The next days, whoever finds no place in them, and why."""
+    """The next days, and whoever finds no place in them.
+
+    ``days`` and ``later`` are invitations; ``reminder_days`` and ``reminders_later`` reminders that fall due meanwhile.
+    ``reminders`` are all of those by channel and language; ``too_late`` counts those that found no place in time.
+    """
 
     days: list[DayPlan] = field(default_factory=list)
     later: Counter[str] = field(default_factory=Counter)
+    reminder_days: list[DayPlan] = field(default_factory=list)
+    reminders_later: Counter[str] = field(default_factory=Counter)
+    reminders: Counter[tuple[str, str]] = field(default_factory=Counter)
+    too_late: int = 0
 
 
 class Standing(Struct, frozen=True):
     """Where an organisation stands today.
 
-    ``begun`` so many by channel ("" all together); ``canary_left``, None: any number; ``paused`` channels.
+    ``begun`` so many by channel ("" all together); ``canary_left``, None: any number; ``paused`` channels. ``channels``
+    are the policy's, in its order.
     """
 
     begun: Mapping[str, int]
     canary_left: int | None
     paused: Collection[str]
+    channels: Sequence[str] = (SMS, EMAIL, LETTER)
 
 
 class Prices(Struct, frozen=True):
@@ -61,45 +119,3 @@ class Prices(Struct, frozen=True):
             "email": self.email * by_channel.get("email", 0),
             "letter": self.letter * by_channel.get("letter", 0),
         }
-
-
-def spread(
-    organisation: str, waiting: Mapping[str, int], rhythm: Rhythm, standing: Standing, local_now: datetime
-) -> Plan:
-    """Give the next days of an organisation with so many waiting by channel (the policy's order); counts alone."""
-    plan = Plan()
-    left = Counter(waiting)
-    canary = standing.canary_left
-    for after in range(DAYS):
-        day = local_now.date() + timedelta(days=after)
-        sent: dict[str, int] = {}
-        in_all = _left(rhythm.daily_cap, standing.begun.get("", 0) if not after else 0)
-        for channel in waiting:
-            if channel in standing.paused or not _opens(rhythm, channel, day, local_now):
-                continue
-            begun = standing.begun.get(channel, 0) if not after else 0
-            room = [_left(rhythm.channel_caps.get(channel), begun), in_all, canary, left[channel]]
-            count = min(each for each in room if each is not None)
-            if count:
-                sent[channel] = count
-                left[channel] -= count
-                in_all = None if in_all is None else in_all - count
-                canary = None if canary is None else canary - count
-        if sent:
-            plan.days.append(DayPlan(organisation, day, sent))
-    plan.later.update({channel: count for channel, count in left.items() if count})
-    return plan
-
-
-def _left(cap: int | None, begun: int) -> int | None:
-    return None if cap is None else max(0, cap - begun)
-
-
-def _opens(rhythm: Rhythm, channel: str, day: date, local_now: datetime) -> bool:
-    """Whether that channel is open on that day, today from now on."""
-    if not rhythm.hours.open_on(channel, day):
-        return False
-    if day > local_now.date() or local_now.tzinfo is None:
-        return True
-    opens = rhythm.hours.opens(channel, local_now, local_now.tzinfo)
-    return opens is not None and opens.astimezone(local_now.tzinfo).date() == day

@@ -11,7 +11,7 @@ Results are counted where they are written down, and the transaction that counts
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -19,17 +19,16 @@ from sqlalchemy import Connection, func, select, text
 
 from invites import canary, pauses, tally
 from invites.agenda import PAUSED, Barred
-from invites.allowance import Allowance
+from invites.allowance import ALL, NO_ROOM, Allowance, allowance_of, left
 from invites.forecast import Standing
 from invites.options import InviteOptions
 from invites.outbox import OutboxEntry
 from invites.pauses import THRESHOLD, Pause
 from invites.tables import QUEUED, attempts, outbox
-from invites.tally import ALL, CHALLENGES, Place
+from invites.tally import CHALLENGES, Place
 from patient_records.instants import from_micros
 
 CAP: Final = "daily_cap"
-NO_ROOM: Final = 0
 
 
 class Gate:
@@ -67,20 +66,18 @@ class Gate:
         taken = self._begun(connection, organisation, now)
         if self._capped:
             taken = {name: taken.get(name, 0) + count for name, count in self._queued(connection, organisation).items()}
-        room: dict[str, int | None] = {}
-        for channel in self._options.policy.channels:
-            paused = any(pause.covers(organisation, channel, invitation=True) for pause in in_force)
-            shut = heed_hours and self._closed(organisation, channel, now) is not None
-            room[channel] = NO_ROOM if paused or shut else _left(self._rhythm.channel_caps.get(channel), taken, channel)
-        return Allowance(room, _left(self._rhythm.daily_cap, taken, ALL))
+        channels = self._options.policy.channels
+        shut = {channel for channel in channels if heed_hours and self._closed(organisation, channel, now) is not None}
+        paused = {c for c in channels if any(p.covers(organisation, c, invitation=True) for p in in_force)}
+        return allowance_of(self._rhythm, channels, taken, shut | paused)
 
     def standing(self, connection: Connection, organisation: str, now: datetime) -> Standing:
         """Where an organisation stands today, for the dry run; a reader will do."""
         in_force = pauses.in_force(connection)
         channels = self._options.policy.channels
         paused = [c for c in channels if any(p.covers(organisation, c, invitation=True) for p in in_force)]
-        left = canary.seen_left(connection, organisation, self._rhythm)
-        return Standing(self._begun(connection, organisation, now), left, paused)
+        canary_left = canary.seen_left(connection, organisation, self._rhythm)
+        return Standing(self._begun(connection, organisation, now), canary_left, paused, channels)
 
     def canary_left(self, connection: Connection, organisation: str, now: datetime) -> int | None:
         """How many the canary lets go, None: any number; to be asked in the transaction that issues."""
@@ -173,8 +170,8 @@ class Gate:
 
     def _full(self, connection: Connection, organisation: str, channel: str, now: datetime) -> bool:
         begun = self._begun(connection, organisation, now)
-        by_channel = _left(self._rhythm.channel_caps.get(channel), begun, channel)
-        return NO_ROOM in (by_channel, _left(self._rhythm.daily_cap, begun, ALL))
+        by_channel = left(self._rhythm.channel_caps.get(channel), begun, channel)
+        return NO_ROOM in (by_channel, left(self._rhythm.daily_cap, begun, ALL))
 
     def _begun(self, connection: Connection, organisation: str, now: datetime) -> dict[str, int]:
         if not self._capped:
@@ -187,10 +184,6 @@ class Gate:
         statement = select(outbox.c.channel, func.count()).where(text(QUEUED), *waiting).group_by(outbox.c.channel)
         counts = {channel: int(count) for channel, count in connection.execute(statement)}
         return dict.fromkeys(self._options.policy.channels, 0) | counts | {ALL: sum(counts.values())}
-
-
-def _left(cap: int | None, taken: Mapping[str, int], channel: str) -> int | None:
-    return None if cap is None else max(0, cap - taken.get(channel, 0))
 
 
 def lift(connection: Connection, organisation: str, channel: str, today: date) -> bool:

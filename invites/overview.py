@@ -1,35 +1,21 @@
-"""Looking at invitations without touching them: numbers for ``status``, the dry run, one person for ``explain``.
+"""Looking at invitations without touching them: numbers for ``status``, one person for ``explain``.
 
-Only codes, counts and times come out of here. The dry run unseals each eligible person, as issuing would, for the
-channel depends on what only the sealed record knows; everybody else is counted by their stored reason.
+Only codes, counts and times come out of here. :mod:`invites.outlook` looks ahead, for the dry run.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from datetime import date, datetime
-from typing import Final
+from datetime import datetime
 
-from msgspec import Struct, field
+from msgspec import Struct
 from sqlalchemy import Connection, func, select, text
 
-from invites import bad_contacts, canary, pauses, receipt_rows, reminders, repository
-from invites.bad_contacts import without_bad
+from invites import bad_contacts, canary, pauses, receipt_rows, reminders
 from invites.canary import Canary
-from invites.channels.channel import SMS
-from invites.eligibility import ELIGIBLE, Eligible, Reason, assess
-from invites.legible import legible
-from invites.options import InviteOptions
+from invites.eligibility import ELIGIBLE, Reason
 from invites.pauses import Pause
 from invites.tables import LEASED, QUEUED, UNKNOWN, access_tokens, attempts, eligibility, invitations, outbox
-from invites.wording.languages import language_of
 from patient_records.instants import from_micros, maybe_instant, to_micros
-from patient_records.model import Demographics, PatientRecord
-from patient_records.repository import Records
-from patient_records.unit_of_work import Database
-
-_PAGE: Final = 500
 
 
 class InviteStatus(Struct, frozen=True):
@@ -50,19 +36,6 @@ class InviteStatus(Struct, frozen=True):
     bad_contacts: dict[str, int] = {}
     pauses: list[Pause] = []
     canaries: list[Canary] = []
-
-
-class Forecast(Struct):
-    """What an issue run would do now: invitations by channel, and everybody else by the reason why not.
-
-    ``by_organisation`` has the same in the order of the policy's channels; ``languages`` counts text messages by
-    organisation and language.
-    """
-
-    by_channel: Counter[str] = field(default_factory=Counter)
-    by_organisation: dict[str, dict[str, int]] = field(default_factory=dict)
-    languages: Counter[tuple[str, str]] = field(default_factory=Counter)
-    why_not: Counter[str] = field(default_factory=Counter)
 
 
 class AttemptStory(Struct, frozen=True):
@@ -174,48 +147,6 @@ def people_by_state(connection: Connection, organisation: str | None = None) -> 
     if organisation is not None:
         statement = statement.where(eligibility.c.organisation == organisation)
     return {state: count for state, count in connection.execute(statement)}  # noqa: C416 (a row is no pair to mypy)
-
-
-def forecast(database: Database, records: Records, options: InviteOptions) -> Forecast:
-    """Say what an issue run would do now, and do nothing. Raises StorageUnavailable."""
-    found = Forecast()
-    for organisation in options.organisations:
-        with database.read() as connection:
-            states = people_by_state(connection, organisation)
-        found.why_not.update({state: count for state, count in states.items() if state != ELIGIBLE})
-        mine = found.by_organisation.setdefault(organisation, dict.fromkeys(options.policy.channels, 0))
-        for person, failed, good, today in _eligible(database, records, options, organisation):
-            said = assess(person, options.policy, today, invited=False, failed=failed, good=good)
-            if isinstance(said, Eligible):
-                channel = said.channels[0]
-                found.by_channel[channel] += 1
-                mine[channel] += 1
-                if channel == SMS:
-                    found.languages[organisation, language_of(person.demographics.language)] += 1
-            else:
-                found.why_not[said.state] += 1
-    return found
-
-
-def _eligible(
-    database: Database, records: Records, options: InviteOptions, organisation: str
-) -> Iterator[tuple[PatientRecord, set[str], Demographics | None, date]]:
-    """Open everybody who is down as eligible, a page to a snapshot; what failed of each, and the day of the look."""
-    last = 0
-    while True:
-        with database.read() as connection:
-            now = database.now(connection)
-            today = options.today(now)
-            ids = repository.eligible_page(connection, organisation, last, _PAGE)
-            opened = legible(records.load, connection, ids)
-            failed = repository.failed_channels(connection, ids, now)
-            good = without_bad(connection, [person.record for person in opened.values()], options)
-        if not ids:
-            return
-        last = ids[-1]
-        for person in opened.values():
-            id_ = person.record.id
-            yield person.record, failed.get(id_, set()), good.get(id_), today
 
 
 def explain(connection: Connection, record_id: int) -> PersonStory:

@@ -6,7 +6,7 @@ waits for no morning. Nothing here looks at a clock or a database; :mod:`invites
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 
@@ -16,6 +16,9 @@ EVERY_DAY: Final = frozenset(range(7))
 QUIET_HOURS: Final = "quiet_hours"
 WEEKDAY: Final = "weekday"
 HOLIDAY: Final = "holiday"
+LATE: Final = timedelta(days=14)
+"""How long after its time a reminder may still go out: long enough for a pause, too short to surprise."""
+
 _LOOK_AHEAD: Final = 400  # days: a calendar that is closed for longer never opens
 
 
@@ -84,6 +87,10 @@ class Reminder(Struct, frozen=True):
 
     after: timedelta
     channel: str
+
+    def by(self, channels: Sequence[str]) -> str:
+        """By which channel it goes to who can be reached by these, the first of them first."""
+        return self.channel if self.channel in channels else channels[0]
 
 
 class Rhythm(Struct, frozen=True):

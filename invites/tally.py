@@ -16,9 +16,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from invites.tables import tallies
 from patient_records.unit_of_work import POSTGRESQL
 
-ALL: Final = ""
-"""The channel under which all channels are counted together."""
-
 CHALLENGES: Final = "challenge"
 """The channel under which answers to the challenge are counted."""
 

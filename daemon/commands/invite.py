@@ -43,7 +43,7 @@ def command(
         house = build(settings)
         try:
             if dry_run:
-                numbers = price.dry_run(house)
+                numbers = _look_ahead(house)
             else:
                 numbers = {"invited": _invite(house, limit)}
                 with house.database.read() as connection:
@@ -53,6 +53,17 @@ def command(
             house.close()
     told = price.lines(numbers) if dry_run else _lines(numbers)
     click.echo(json.dumps(numbers, indent=2) if as_document else "\n".join(told))
+
+
+def _look_ahead(house: House) -> dict[str, Any]:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    from daemon import price  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), disable=not on_a_terminal(), transient=True) as bar:
+        task = bar.add_task("looking at people", total=None)
+        return price.dry_run(house, lambda looked_at: bar.update(task, advance=looked_at))
 
 
 def _invite(house: House, limit: int | None) -> dict[str, int]:

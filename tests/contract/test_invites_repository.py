@@ -11,6 +11,7 @@ from invites.eligibility import Eligible, Ineligible, Reason
 from invites.errors import IllegalTransition
 from invites.invitation import EntryEvent, EntryState
 from invites.outbox import Answered, Move, OutboxEntry, Start, Tries
+from invites.outlook import Outlook
 from invites.repository import eligibility_row
 from patient_records.model import BirthDate
 from tests.support.people import DEAD, ORGANISATION, House, ScriptedProvider, person
@@ -192,7 +193,7 @@ def test_leases_lapse_by_the_databases_clock(house: House) -> None:
 
 def test_the_status_counts_and_the_dry_run_agrees_with_the_run(house: House) -> None:
     house.arrive([person(1), person(2, home=()), person(3, death=DEAD), person(4, birth=BirthDate("20200101"))])
-    said = overview.forecast(house.database, house.records, house.options)
+    said = Outlook(house.database, house.records, house.options).forecast()
     assert said.by_channel == {"sms": 1, "letter": 1}
     assert said.why_not == {"deceased": 1, "under_age": 1}
     assert house.issue.run().issued == said.by_channel

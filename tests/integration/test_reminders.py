@@ -12,8 +12,7 @@ import pytest
 from invites.channels.channel import EMAIL, LETTER, SMS, Refused
 from invites.options import LETTER_NEEDS, InviteOptions
 from invites.receipt import Receipt, ReceiptState
-from invites.reminders import LATE
-from invites.rhythm import Reminder, Rhythm
+from invites.rhythm import LATE, Reminder, Rhythm
 from patient_records.model import Standing
 from tests.support.people import (
     DEAD,

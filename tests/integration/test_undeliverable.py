@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from invites.channels.channel import NotSent, Outcome, Refused
-from invites.overview import forecast
+from invites.outlook import Outlook
 from patient_records.model import MOBILE, Address, ContactPoint, Standing
 from tests.support.people import EMAIL_ONLY, SMS_ONLY, House, PlainChannel, ScriptedProvider, person
 
@@ -72,7 +72,7 @@ def test_a_new_number_is_a_new_chance_for_that_channel_alone(house: House) -> No
     record_id = failed(house, Refused("no"))
     house.change(record_id, home=NEW_NUMBER + EMAIL_ONLY)
     assert house.state(record_id) == "eligible"
-    assert dict(forecast(house.database, house.records, house.options).by_channel) == {"sms": 1}
+    assert dict(Outlook(house.database, house.records, house.options).forecast().by_channel) == {"sms": 1}
     assert house.issue.run().issued == {"sms": 1}
     run(house, Refused("no"))
     assert states(house)[3:] == [("sms", "refused")]
