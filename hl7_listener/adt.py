@@ -43,7 +43,7 @@ RENAMES: Final = frozenset({"A47", "A46"})
 
 BY_PATIENT_ID: Final = frozenset({"A39", "A46"})
 """Merges and changes that name people by PID-2 and MRG-4 (HL7 2.3.1 chapter 3.3.39 and 46); where a sender leaves one
-empty, or nobody is known by them, PID-3 and MRG-1 count, as for the others."""
+empty, or they do not tell who is meant, PID-3 and MRG-1 count, as for the others (two_sides.py)."""
 
 LINKS: Final = frozenset({"A24", "A37"})
 """Events that say that two records have to do with each other, or no longer."""
@@ -153,7 +153,10 @@ def _by_patient_id(
     ``lists`` is what PID-3 and MRG-1 say. Most senders fill all four, and most people are known by PID-3 alone.
     """
     found = _group(message, segments, reading, findings, 1, by=((2,), (4,)))
-    return replace(found, otherwise=lists) if isinstance(found, Group) else lists
+    if not isinstance(found, Group):
+        return lists
+    status = lists.update.number_status or found.update.number_status  # of the one person of this PID, wherever it is
+    return replace(found, update=replace(found.update, number_status=status), otherwise=lists)
 
 
 def _link(message: Message, reading: Reading, findings: list[str]) -> Meaning:

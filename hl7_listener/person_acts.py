@@ -31,26 +31,23 @@ from hl7_listener.person_event import (
     MentionPerson,
     MergePeople,
     PersonEvent,
-    Prior,
 )
+from hl7_listener.two_sides import meant
 from patient_records.effects import Act
 from patient_records.merge import (
     Late,
     Merge,
-    Named,
     Nobody,
     Rename,
     Reverse,
     Same,
     Unclear,
     Verdict,
-    judge,
     point,
     said_again,
     stopped_with,
     turn_round,
 )
-from patient_records.model import Identifier
 from patient_records.reconcile import Outcome, reconcile
 from patient_records.update import PatientUpdate
 
@@ -182,49 +179,13 @@ class PersonActs:
         return decisions[0] if len(decisions) == 1 else _together(decisions)
 
     def _group(self, listener: ListenerOptions, group: Group, *, merges: bool) -> Decision:
-        update = group.update
-        refused = unverified(listener, update)
+        said = meant(self._people, group, merges=merges)
+        refused = unverified(listener, said.update)
         if refused is not None:
             return refused
-        prior = self._believed(group.priors)
-        if prior is None:
-            return held(listener, "prior identifier without authority", update.findings)
-        update = replace(update, prior=prior)
-        named = self._named(update)
-        people = self._people.around(named.prior | named.local | named.shared)
-        verdict = judge(named, people, update.event_at)
-        if isinstance(verdict, Nobody) and group.otherwise is not None:
-            return self._group(listener, group.otherwise, merges=merges)
-        return self._carry_out(listener, verdict, update, merges=merges)
-
-    def _believed(self, priors: Sequence[Prior]) -> tuple[Identifier, ...] | None:
-        """What each prior identifier is: as written where that finds somebody, else the one thing that it can mean."""
-        believed = []
-        for prior in priors:
-            if prior.meant and self._people.direct(self._people.blind(prior.written)) is None:
-                known = [one for one in prior.meant if self._people.direct(self._people.blind(one)) is not None]
-                likely = known if prior.written.authority else prior.meant
-                if len(likely) > 1:
-                    return None
-                believed.append(likely[0] if likely else prior.meant[0])
-            else:
-                believed.append(prior.written)
-        return tuple(dict.fromkeys(believed))
-
-    def _named(self, update: PatientUpdate) -> Named:
-        """Whom the identifiers on each side find. Those on both sides tell the two apart no better than nothing."""
-        after = {self._people.blind(one): one for one in update.identifiers}
-        prior = {self._people.blind(one): one for one in update.prior}
-        only_after = {blind: one for blind, one in after.items() if blind not in prior} or after
-        only_prior = {blind: one for blind, one in prior.items() if blind not in after} or prior
-        found = {blind: self._people.direct(blind) for blind in (*only_after, *only_prior)}
-        local = (found[blind] for blind, one in only_after.items() if not one.national)
-        shared = (found[blind] for blind, one in only_after.items() if one.national)
-        return Named(
-            frozenset(id_ for blind in only_prior if (id_ := found[blind]) is not None),
-            frozenset(id_ for id_ in local if id_ is not None),
-            frozenset(id_ for id_ in shared if id_ is not None),
-        )
+        if said.verdict is None:
+            return held(listener, "prior identifier without authority", said.update.findings)
+        return self._carry_out(listener, said.verdict, said.update, merges=merges)
 
     def _carry_out(
         self, listener: ListenerOptions, verdict: Verdict, update: PatientUpdate, *, merges: bool

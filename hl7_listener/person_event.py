@@ -28,7 +28,7 @@ class Prior(Masked, Struct, frozen=True):
 class Group(Masked, Struct, frozen=True):
     """One PATIENT group: the person that PID describes, and the identifiers that are prior ones from now on.
 
-    ``otherwise`` is the same by other fields, for where nobody is known by these.
+    ``otherwise`` is the same by other fields, for where these do not tell who is meant.
     """
 
     update: PatientUpdate

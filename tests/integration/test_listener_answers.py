@@ -225,6 +225,21 @@ def test_verify_status_lets_only_verified_numbers_pass(sqlite_url: str, status: 
         assert (listening.hospital.find("1") is not None) == passes
 
 
+def test_the_status_of_a_number_in_pid_3_counts_where_a_merge_names_people_by_pid_2(sqlite_url: str) -> None:
+    one, two = (b"999000%s^^^NHS^NH{status:01}~%d^^^RX1^MR" % pair for pair in ((b"0018", 1), (b"0026", 2)))
+    merge = (
+        b"MSH|^~\\&|PAS|RX1|doorstep|RX1|20260306101500||ADT^A39^ADT_A39|M|P|2.3.1\rEVN|A39|20260306101500\r"
+        b"PID|1|2^^^RX1^MR|%b||Testperson^Tess||19801210|F\rMRG|1^^^RX1^MR|||1^^^RX1^MR\r" % two
+    )
+    with Listening(sqlite_url, verify_status=True) as listening, listening.wire() as wire:
+        wire.exchange(a28(1).replace(b"1^^^RX1^MR", one))
+        wire.exchange(a28(2).replace(b"2^^^RX1^MR", two))
+        assert msa(wire.exchange(merge))[2].startswith("applied")
+        survivor = listening.hospital.find("2")
+        assert survivor is not None
+        assert listening.hospital.find("1") == survivor
+
+
 # ---- our own faults --------------------------------------------------------------------------------------------------
 
 
