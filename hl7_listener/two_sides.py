@@ -33,10 +33,10 @@ class Meant(Masked, Struct, frozen=True):
 
     def tells(self, *, merges: bool) -> bool:
         """Whether it says who is meant: who was there before, and for a merge two who are not one record already."""
-        if self.verdict is None or isinstance(self.verdict, Nobody):
+        if not self.finds:
             return False
-        after = self.named.local | self.named.shared
-        return bool(self.named.prior) and bool(after or not merges) and self.named.prior != after
+        prior, after = self.named.prior, self.named.after
+        return bool(prior) and bool(after or not merges) and prior != after
 
     @property
     def finds(self) -> bool:
@@ -52,9 +52,9 @@ def meant(people: People, group: Group, *, merges: bool) -> Meant:
     lists = _read(people, group.otherwise)
     if lists.tells(merges=merges):
         return lists
-    after = first.named.local | first.named.shared
-    differs = first.finds and first.named.prior != after
-    return first if differs or (first.finds and not lists.finds) else lists
+    if first.finds and first.named.prior != first.named.after:  # one side is known: better than nothing
+        return first
+    return lists if lists.finds or isinstance(first.verdict, Nobody) else first
 
 
 def _read(people: People, group: Group) -> Meant:
@@ -63,7 +63,7 @@ def _read(people: People, group: Group) -> Meant:
         return Meant(group.update, Named(frozenset(), frozenset(), frozenset()), None)
     update = replace(group.update, prior=prior)
     named = _named(people, update)
-    around = people.around(named.prior | named.local | named.shared)
+    around = people.around(named.prior | named.after)
     return Meant(update, named, judge(named, around, update.event_at))
 
 

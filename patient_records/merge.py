@@ -98,6 +98,11 @@ class Named(Struct, frozen=True):
     local: frozenset[int]
     shared: frozenset[int]
 
+    @property
+    def after(self) -> frozenset[int]:
+        """All that the survivor's identifiers find."""
+        return self.local | self.shared
+
 
 def judge(by: Named, people: Mapping[int, PatientRecord], at: int) -> Verdict:
     """Say what a merge comes to.
@@ -107,7 +112,7 @@ def judge(by: Named, people: Mapping[int, PatientRecord], at: int) -> Verdict:
     """
     prior = by.prior
     onward = {id_: p.standing.merged_into for id_, p in people.items() if p.standing.merged_into is not None}
-    named = {id_ for id_ in by.local | by.shared if not _deleted(people[follow(id_, onward)])}
+    named = {id_ for id_ in by.after if not _deleted(people[follow(id_, onward)])}
     ends, goes_on = {follow(id_, onward) for id_ in prior}, {follow(id_, onward) for id_ in named}
     goes_on = goes_on - ends or goes_on
     ends = ends - goes_on or ends
