@@ -10,6 +10,7 @@ The way of one message through this room::
             Ingest   (ingest.py)       one writer, one fsync for all that wait
               Batch  (batch.py)        look-ups, decisions in order, writes: one transaction
                 PersonActs (person_acts.py)  what each message does to the People (people.py) of the batch
+                  two_sides (two_sides.py)   of whom A39 and A46 speak, whichever fields say so
             acknowledge (acknowledgment.py), after the commit and from it: pure
     Listener      (server.py)          the port and its connections; over TLS after a Handshake (handshake.py, tls.py)
 
