@@ -9,26 +9,23 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.support.browser import JoinSite, found, launch
+from tests.support.browser import JoinSite, launch, missing
 
-ABSENT = (
-    "NO BROWSER: no page was looked at in a browser, for there is none on this machine (apt install chromium). "
-    "BROWSER_TESTS=required makes this a failure."
-)
+ABSENT = "NO BROWSER: no page was looked at in a browser: {}. BROWSER_TESTS=required makes this a failure."
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without a browser these tests are skipped, or fail where one is required."""
-    if found() is None and os.environ.get("BROWSER_TESTS") != "required":
+    if missing() and os.environ.get("BROWSER_TESTS") != "required":
         for item in items:
             if "browser" in item.path.parts:
-                item.add_marker(pytest.mark.skip(reason=ABSENT))
+                item.add_marker(pytest.mark.skip(reason=ABSENT.format(missing())))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say it where nobody can miss it."""
-    if found() is None:
-        terminalreporter.write_sep("!", ABSENT, red=True, bold=True)
+    if missing():
+        terminalreporter.write_sep("!", ABSENT.format(missing()), red=True, bold=True)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +35,7 @@ def browser() -> Iterator[Browser]:
     Not for all of a worker: while Playwright lives, its event loop counts as running in this thread, and every test
     that calls ``asyncio.run`` on the same worker would fail.
     """
-    assert found(), ABSENT
+    assert not missing(), ABSENT.format(missing())
     with sync_playwright() as playwright:
         launched = launch(playwright)
         yield launched

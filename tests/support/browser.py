@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Browser, Page, Playwright
 
 from tests.support.daemon_process import DaemonProcess
@@ -39,6 +42,19 @@ PASSWORD = "seven purple otters"
 def found() -> str | None:
     """The path of a browser on this machine."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@cache
+def missing() -> str:
+    """What this machine lacks to look at a page in a browser; empty where it lacks nothing.
+
+    Playwright brings a node of its own, which Debian's smallest images cannot run.
+    """
+    if found() is None:
+        return "there is no browser (apt install chromium)"
+    node, _ = compute_driver_executable()
+    tried = subprocess.run([node, "--version"], capture_output=True, check=False)
+    return "" if tried.returncode == 0 else "Playwright's node does not run (apt install libatomic1)"
 
 
 def launch(playwright: Playwright) -> Browser:
