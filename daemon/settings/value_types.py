@@ -244,7 +244,7 @@ _SYSTEMS_MEND: Final = 'Write "https://hospital.example/mrn" = {authority = "RX1
 
 def _sender(text: str) -> str:
     """MSH-3 and MSH-4 as records keep them; with the bar that stands between them in a message, too."""
-    application, slash, facility = text.strip().replace("|", "/").partition("/")
+    application, slash, facility = (part.strip() for part in text.replace("|", "/").partition("/"))
     if not slash or not (application or facility):
         raise Wrong("is no sender", 'Write MSH-3/MSH-4 as doorstep status shows them, such as "PAS/RX1"')
     return f"{application}/{facility}"

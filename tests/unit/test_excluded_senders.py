@@ -23,7 +23,7 @@ from tests.support.feed import a28
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("written", ["PAS/RX1", "PAS|RX1", " PAS/RX1 "])
+@pytest.mark.parametrize("written", ["PAS/RX1", "PAS|RX1", " PAS | RX1 "])
 @pytest.mark.parametrize(
     ("setting", "reasons"),
     [("excluded_senders = ['{}']", (Reason.EXCLUDED_SENDER,)), ("[[invitations.cohorts]]\nsenders = ['{}']", ())],
