@@ -26,6 +26,7 @@ from invites.outbox import Move, OutboxEntry
 from invites.policy_walk import CHUNK, PolicyWalk
 from invites.receipts import Receipts
 from patient_records.repository import Records
+from patient_records.sweeping import until_done
 from patient_records.unit_of_work import Database
 
 
@@ -56,9 +57,9 @@ class Sweep:
     def run(self, stopping: Callable[[], bool] = lambda: False) -> SweepReport:
         """Do all that is due; ends early, between chunks, when stopping. Raises StorageUnavailable."""
         report = SweepReport()
-        report.lapsed = self._until_done(agenda.any_lapsed, self._lapse, stopping)
-        report.entries = self._until_done(agenda.any_expired, self._expire_entries, stopping)
-        report.pairs = self._until_done(repository.any_token_over, self._expire_pairs, stopping)
+        report.lapsed = until_done(self._database, agenda.any_lapsed, self._lapse, stopping)
+        report.entries = until_done(self._database, agenda.any_expired, self._expire_entries, stopping)
+        report.pairs = until_done(self._database, repository.any_token_over, self._expire_pairs, stopping)
         for organisation in self._options.organisations:
             report.looked_at_again += self._come_of_age(organisation, stopping)
             report.looked_at_again += self._walk(organisation, stopping)
@@ -66,26 +67,6 @@ class Sweep:
             report.receipts = self._receipts.match_late().changed.total()
             self._empty_log(report)
         return report
-
-    def _until_done(
-        self,
-        look: Callable[[Connection, datetime], bool],
-        step: Callable[[Connection, datetime], int],
-        stopping: Callable[[], bool],
-    ) -> int:
-        """Do a step, a transaction each time, as long as a look says that it is due; gives how much it found."""
-        total = 0
-        while not stopping() and self._due(look):
-            with self._database.begin() as connection:
-                found = step(connection, self._database.now(connection))
-            if not found:
-                break
-            total += found
-        return total
-
-    def _due(self, look: Callable[[Connection, datetime], bool]) -> bool:
-        with self._database.read() as connection:
-            return look(connection, self._database.now(connection))
 
     def _empty_log(self, report: SweepReport) -> None:
         """Let nothing that was shredded since the last time live on in the database's log (SPEC 5.3)."""

@@ -16,6 +16,7 @@ from invites.accounts.links import LIFE
 from invites.accounts.tables import PENDING, accounts
 from patient_records import limits, sessions
 from patient_records.instants import to_micros
+from patient_records.sweeping import until_done
 from patient_records.unit_of_work import Database
 
 NOT_CONFIRMED = "not_confirmed"
@@ -41,26 +42,10 @@ class Upkeep:
     def run(self, stopping: Callable[[], bool] = lambda: False) -> UpkeepReport:
         """Do all that is due; ends early, between transactions, when stopping. Raises StorageUnavailable."""
         return UpkeepReport(
-            sessions=self._until_done(sessions.any_over, sessions.sweep, stopping),
-            windows=self._until_done(limits.any_over, limits.sweep, stopping),
-            accounts=self._until_done(_any_unconfirmed, _end_unconfirmed, stopping),
+            sessions=until_done(self._database, sessions.any_over, sessions.sweep, stopping),
+            windows=until_done(self._database, limits.any_over, limits.sweep, stopping),
+            accounts=until_done(self._database, _any_unconfirmed, _end_unconfirmed, stopping),
         )
-
-    def _until_done(
-        self,
-        look: Callable[[Connection, datetime], bool],
-        step: Callable[[Connection, datetime], int],
-        stopping: Callable[[], bool],
-    ) -> int:
-        total = 0
-        while not stopping() and self._due(look):
-            with self._database.begin() as connection:
-                total += step(connection, self._database.now(connection))
-        return total
-
-    def _due(self, look: Callable[[Connection, datetime], bool]) -> bool:
-        with self._database.read() as connection:
-            return look(connection, self._database.now(connection))
 
 
 def _any_unconfirmed(connection: Connection, now: datetime) -> bool:
