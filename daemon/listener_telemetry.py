@@ -180,7 +180,7 @@ class ListenerTelemetry:
             "trigger": (arrival.header.trigger if in_shape else "") or None,
             "control_id": arrival.control_id or None,
             "sender": (arrival.sender if in_shape else "") or None,
-            "reason": _as_code(settled.reason) or None if settled.reason else None,
+            "reason": _as_code(settled.reason) or None,
             "record_id": str(settled.record_id) if settled.record_id else None,
         }
         logs.tell("message", logging.INFO if settled.outcome in _QUIET else logging.WARNING, told)
