@@ -39,7 +39,7 @@ class SmtpSink:
         self._ledger = ledger
         self._options = options
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.BaseTransport] = set()
+        self._open: set[_Session] = set()
         self.connections = 0
         self.envelopes: list[tuple[list[str], list[str]]] = []
 
@@ -53,15 +53,14 @@ class SmtpSink:
         """Cut every connection and listen no more."""
         if self._server is not None:
             self._server.close()
-            for transport in list(self._open):
-                transport.close()
-            await asyncio.sleep(0)
+            for session in list(self._open):
+                session.abort()
             await self._server.wait_closed()
 
     def drop_all(self) -> None:
         """Close every open connection, as a server does that restarts."""
-        for transport in list(self._open):
-            transport.close()
+        for session in list(self._open):
+            session.close()
 
     def _session(self) -> _Session:
         options = self._options
@@ -80,9 +79,9 @@ class SmtpSink:
             closed=self._open.discard,
         )
 
-    def _opened(self, transport: asyncio.BaseTransport) -> None:
+    def _opened(self, session: _Session) -> None:
         self.connections += 1
-        self._open.add(transport)
+        self._open.add(session)
 
 
 class _Session(SMTP):
@@ -94,8 +93,8 @@ class _Session(SMTP):
         *,
         login_required: bool,
         envelopes: list[tuple[list[str], list[str]]],
-        opened: Callable[[asyncio.BaseTransport], None],
-        closed: Callable[[asyncio.BaseTransport], None],
+        opened: Callable[[_Session], None],
+        closed: Callable[[_Session], None],
         **options: Any,
     ) -> None:
         super().__init__(handler, **options)
@@ -104,18 +103,27 @@ class _Session(SMTP):
         self._story = handler
         self._on_opened = opened
         self._on_closed = closed
-        self._mine: asyncio.BaseTransport | None = None
+        self._wire: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self._mine is None:  # STARTTLS comes here a second time
-            self._on_opened(transport)
-        self._mine = transport
+        if self._wire is None:  # STARTTLS comes here a second time
+            self._on_opened(self)
+        self._wire = transport
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._mine is not None:
-            self._on_closed(self._mine)
+        self._on_closed(self)
         super().connection_lost(error)
+
+    def close(self) -> None:
+        """End the connection as a server does that stops."""
+        if self._wire is not None:
+            self._wire.close()
+
+    def abort(self) -> None:
+        """End it without waiting for the peer, whose part in closing TLS may never come."""
+        if isinstance(self._wire, asyncio.WriteTransport):
+            self._wire.abort()
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 (aiosmtpd finds commands by these names)
         self._envelopes.append((_parameters(arg), []))

@@ -65,9 +65,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
         for _ in range(_ROUNDS):
+            for task in asyncio.all_tasks(loop):  # a round may begin new ones: a connection that was just accepted
+                task.cancel()
             loop.run_until_complete(asyncio.sleep(0))
     finally:
         loop.close()

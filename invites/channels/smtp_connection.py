@@ -59,6 +59,7 @@ class Connection:
 
     def __init__(self, client: aiosmtplib.SMTP) -> None:
         self.client = client
+        self._transport = client.transport  # the client forgets its own once it has said QUIT
         self.mails = 0
         self.begun = False
         self.since = 0.0
@@ -82,9 +83,7 @@ class Connection:
 
     def cut(self) -> None:
         """Close it at once, with nothing more written: what has no end yet never gets one."""
-        transport = self.client.transport
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+        _cut(self._transport)
         self.client.close()
 
     async def quit(self, patience: float) -> None:
@@ -151,6 +150,7 @@ class Connections:
             await client.connect()
             await _greet(client)
         except BaseException as fault:
+            _cut(client.transport)
             client.close()
             if isinstance(fault, Exception):
                 raise NotReady(_why(fault)) from None
@@ -177,6 +177,12 @@ class Connections:
             start_tls=options.tls == "starttls",
             tls_context=self._context if encrypted else None,
         )
+
+
+def _cut(transport: asyncio.BaseTransport | None) -> None:
+    """Close at once. A close over TLS waits for the peer's goodbye, which one that is silent never says."""
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
 
 
 async def _greet(client: aiosmtplib.SMTP) -> None:

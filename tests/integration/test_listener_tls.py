@@ -185,11 +185,11 @@ def test_a_stop_answers_what_was_read_over_tls(sqlite_url: str, authority: Autho
             with listening.held():
                 wire.send(a28(1), a28(2))
                 eventually(lambda: listening.ingest.backlog + listening.told.counts["received"] > 0, "the messages")
-                drained = asyncio.run_coroutine_threadsafe(
-                    listening.listener.drain(timedelta(seconds=30)), listening.loop
-                )
+                drain = listening.listener.drain(timedelta(seconds=30))
+                drained = listening.in_loop(lambda: asyncio.ensure_future(drain))
             assert [msa(answer)[0] for answer in wire.remaining()] == ["AA", "AA"]
-        assert drained.result(60)
+        eventually(drained.done, "the drain")
+        assert drained.result()
 
 
 def test_a_message_that_is_too_large_gets_its_answer_over_tls(sqlite_url: str, authority: Authority) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from aiosmtpd.smtp import SMTP
 
 from daemon.fake_providers.script import Act
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Request, Unknown
 from tests.support.certificates import Authority
 from tests.support.mail_server import MailServer
+from tests.support.patience import SAFETY
 
 HANGS = 0.5
 """Seconds after which a delivery is given up, where the server is told to be silent."""
@@ -170,6 +174,27 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_mail(tmp_path: Path, tls:
         provider = server.provider(tls=tls, ca_file=stranger.certificate)
         assert provider.send(mail()) == NotSent("smtp_certificate_not_trusted")
         assert server.references == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+def test_a_server_that_is_silent_after_its_goodbye_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tls: str
+) -> None:
+    closed = threading.Event()
+
+    async def goodbye_and_silence(session: SMTP, _arg: str) -> None:
+        await session.push("221 Bye")
+        assert closed.wait(SAFETY)  # its whole loop stands still: nobody answers the end of TLS either
+
+    monkeypatch.setattr(SMTP, "smtp_QUIT", goodbye_and_silence)
+    authority = Authority(tmp_path)
+    with MailServer(tls=tls, context=authority.sign("mail").server_context()) as server:
+        provider = server.provider(tls=tls, ca_file=authority.certificate)
+        assert isinstance(provider.send(mail()), Accepted)
+        provider.close()
+        closed.set()
+    gc.collect()  # a socket that is found open makes this test fail, and not one that runs later
 
 
 def test_a_server_without_starttls_gets_no_mail_and_no_password() -> None:

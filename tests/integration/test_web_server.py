@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from invites.channels.loop_thread import LoopThread
 from tests.support.patience import SAFETY
 from web import server
 from web.body import BodyTooLarge, BodyTooSlow, read_body
@@ -38,21 +37,16 @@ async def _unread(_request: Request) -> PlainTextResponse:
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
     monkeypatch.setattr(server, "BODY_SECONDS", 0.5)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
+    loop = LoopThread("face")
     app = Starlette(routes=[Route("/", _echo, methods=["GET", "POST"]), Route("/unread", _unread)])
 
     async def started() -> tuple[WebFace, int]:
         face = WebFace(app, "127.0.0.1", 0)
         return face, await face.start()
 
-    face, bound = asyncio.run_coroutine_threadsafe(started(), loop).result(SAFETY)
+    face, bound = loop.run(started, SAFETY)
     yield bound
-    asyncio.run_coroutine_threadsafe(face.stop(), loop).result(SAFETY)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(SAFETY)
-    loop.close()
+    loop.close(face.stop, SAFETY)
 
 
 def connection(port: int) -> socket.socket:

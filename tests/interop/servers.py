@@ -12,14 +12,14 @@ import hl7.mllp
 from hl7apy.core import Message
 from hl7apy.mllp import AbstractErrorHandler, AbstractHandler, MLLPServer
 
+from invites.channels.loop_thread import LoopThread
 from tests.support.patience import SAFETY
 
 
 @contextlib.contextmanager
 def python_hl7_server() -> Iterator[int]:
     """python-hl7's asyncio server, which answers AA to whatever it can parse; gives its port."""
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)  # its connections end in exceptions; that is its way
+    loop = LoopThread("python-hl7")
 
     async def serve(reader: Any, writer: Any) -> None:
         try:
@@ -33,28 +33,19 @@ def python_hl7_server() -> Iterator[int]:
             writer.close()
 
     async def start() -> Any:
+        # Its connections end in exceptions; that is its way.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         return await hl7.mllp.start_hl7_server(serve, "127.0.0.1", 0, limit=1 << 24)
 
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result(SAFETY)
+    server = loop.run(start, SAFETY)
+
+    async def end() -> None:
+        server.close()
+
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        asyncio.run_coroutine_threadsafe(_ended(server), loop).result(SAFETY)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(SAFETY)
-        loop.close()
-
-
-async def _ended(server: Any) -> None:
-    server.close()
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    for _ in range(3):  # transports close in the loop's next rounds
-        await asyncio.sleep(0)
+        loop.close(end, SAFETY)
 
 
 class _Accepting(AbstractHandler):  # type: ignore[misc]  # the library has no types

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -13,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from daemon.own_thread import in_own_thread
+from invites.channels.loop_thread import LoopThread
 from patient_records.audit import AuditTrail
 from patient_records.limits import Limit, Limits
 from tests.support.patience import SAFETY
@@ -54,14 +53,12 @@ class ApiService:
         self.told = Recorder()
         self.trail = AuditTrail(house.ring, house.ids)
         self._most, self._bearers, self._systems = most, bearers, systems
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._loop = LoopThread("api")
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self.face: WebFace = self.run(self._made())
-        self.url = f"http://127.0.0.1:{self.run(self.face.start())}"
+        self.face: WebFace = self._loop.run(self._made, SAFETY)
+        self.url = f"http://127.0.0.1:{self._loop.run(self.face.start, SAFETY)}"
         self.http = httpx.Client(base_url=self.url, timeout=SAFETY)
         return self
 
@@ -89,14 +86,7 @@ class ApiService:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.http.close()
-        self.run(self.face.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(SAFETY)
-        self.loop.close()
-
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine in the service's loop and give its result."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SAFETY)
+        self._loop.close(self.face.stop, SAFETY)
 
     def client(self, organisation: str = ORGANISATION, scope: Scope = Scope.SYSTEM, **given: Any) -> NewClient:
         """Make a client."""

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -29,6 +29,7 @@ from hl7_listener.conformance_process import CheckingProcess
 from hl7_listener.ingest import Ingest
 from hl7_listener.server import Listener
 from hl7_listener.tls import TlsSide
+from invites.channels.loop_thread import LoopThread
 from patient_records import tables
 from patient_records.errors import StorageConflict, StorageUnavailable
 from tests.support.hospital import Hospital
@@ -103,8 +104,7 @@ class Listening:
         self._begin = self.hospital.database.begin
         self.hospital.database.begin = self._guarded  # type: ignore[method-assign]  # the point of this class
         self.ingest = Ingest(self.hospital.database, self.hospital._stores, self.told, lambda: datetime.now(UTC))
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._loop = LoopThread("listening")
         self.tls = None if tls is None else TlsSide(tls, datetime.now(UTC))
         self.gate = ConformanceGate(self.ingest, checker or CheckingProcess(time.monotonic), self.told.errors.append)
         front = self.gate if self.options.enforces else self.ingest
@@ -112,8 +112,7 @@ class Listening:
         self.port = 0
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self.ingest.start(self.loop)
+        self.in_loop(lambda: self.ingest.start(asyncio.get_running_loop()))
         self.gate.start()
         self.port = self.run(self.listener.start())
         return self
@@ -123,20 +122,17 @@ class Listening:
     ) -> None:
         self._going.set()
         for connection in tuple(self.listener._connections):
-            self.loop.call_soon_threadsafe(connection.abort)
+            self.in_loop(connection.abort)
         eventually(lambda: self.listener.connections == 0, "the connections to end")
         self.run(self.listener.drain(self.options.frame_deadline))
         self.gate.stop(SAFETY)
         self.ingest.stop()
-        self.run(self.loop.shutdown_default_executor())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(SAFETY)
-        self.loop.close()
+        self._loop.close(_executor_ended, SAFETY)
         self.hospital.close()
 
-    def run(self, coroutine: Any) -> Any:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the listener's loop and give its result."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SAFETY)
+        return self._loop.run(lambda: coroutine, SAFETY)
 
     def in_loop(self, call: Callable[[], T]) -> T:
         """Call something in the listener's loop, where its state may be looked at."""
@@ -144,8 +140,7 @@ class Listening:
         async def called() -> T:
             return call()
 
-        result: T = self.run(called())
-        return result
+        return self.run(called())
 
     def wire(self, *, tls: ssl.SSLContext | None = None) -> Wire:
         """Connect to it."""
@@ -194,3 +189,7 @@ class Listening:
         except StorageConflict as conflict:
             self.conflicts[conflict.code] += 1
             raise
+
+
+async def _executor_ended() -> None:
+    await asyncio.get_running_loop().shutdown_default_executor()

@@ -133,10 +133,22 @@ class ScriptedReceiver:
     @asynccontextmanager
     async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
         """Listen on a free port of the loopback interface."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
+        conversations: dict[asyncio.Task[None], asyncio.WriteTransport] = {}
+
+        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+            conversations[task] = writer.transport
+
+        server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
-        async with server:
-            yield self
+        try:
+            async with server:
+                yield self
+        finally:
+            for task, transport in conversations.items():
+                task.cancel()
+                transport.abort()
+            await asyncio.gather(*conversations, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         mine: list[bytes] = []

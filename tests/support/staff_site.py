@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +16,7 @@ from starlette.applications import Starlette
 from daemon.bootstrap import House, build
 from daemon.settings import load
 from daemon.staff_pages import staff_pages
+from invites.channels.loop_thread import LoopThread
 from patient_records.audit import Actor, WrittenEntry
 from patient_records.audit_actions import ActorKind
 from patient_records.model import Demographics, Standing
@@ -25,6 +24,7 @@ from patient_records.passwords import Parameters
 from patient_records.ports import RecordChange
 from patient_records.tables import patient_records
 from tests.support.daemon_process import configuration, merged, toml
+from tests.support.patience import SAFETY
 from web.ops.accounts import StaffAccount
 from web.server import WebFace
 
@@ -41,27 +41,19 @@ class StaffSite:
         file.write_text(toml(merged(merged(configuration(database_url), second), changes or {})))
         self.house: House = build(load(file, {}))
         self.house.passwords.parameters = Parameters(64, 1, 1)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._loop = LoopThread("staff-site")
         self._face = WebFace(Starlette(routes=staff_pages(self.house)), "127.0.0.1", 0)
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._do(self._face.start())}"
+        self.url = f"http://127.0.0.1:{self._loop.run(self._face.start, SAFETY)}"
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._do(self._face.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.close(self._face.stop, SAFETY)
         self.house.close()
-
-    def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def staff(self, login: str = "anna", organisation: str = "RX1") -> StaffAccount:
         """An account that has set its password."""
