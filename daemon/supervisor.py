@@ -46,6 +46,7 @@ from daemon.settings import Settings
 from daemon.settings.faces import Api, Join
 from daemon.silence_watch import SilenceWatch
 from daemon.staff_pages import staff_pages
+from daemon.wording_files import own_templates
 from hl7_listener.conformance_gate import ConformanceGate
 from hl7_listener.conformance_process import CheckingProcess
 from hl7_listener.conformance_sampler import ConformanceSampler
@@ -182,6 +183,7 @@ class Supervisor:
             self._log.info("listening", listener=name, port=port)
         self._log.info("serving_api", host=self._settings.api.host, port=ports.api)
         self._log.info("serving_join", host=self._settings.join.host, port=ports.join)
+        self._log.info("own_wording", count=len(own_templates(self._settings)))
         self._log.info("ready", version=version("doorstep"), url=self._settings.database.location)
         house.metrics.ready.set(1)
         house.metrics.information.labels(version("doorstep")).set(1)

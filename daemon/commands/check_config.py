@@ -12,7 +12,7 @@ from daemon.commands.shared_options import config_option
 from daemon.join_wording import refuse_faulty_pages
 from daemon.settings import ConfigurationFaults, as_json, find, for_people, load
 from daemon.settings.certificates import soon_expired
-from daemon.wording_files import refuse_faulty_wording
+from daemon.wording_files import own_templates, refuse_faulty_wording
 
 
 @click.command("check-config", epilog="Example: doorstep check-config --config /etc/doorstep/doorstep.toml")
@@ -36,6 +36,13 @@ def command(context: click.Context, config: Path | None, *, as_document: bool) -
         return
     found = find(path, os.environ, Path.cwd())
     listeners = ", ".join(f"{one.name} on {one.host}:{one.port}" for one in settings.listeners)
+    own = len(own_templates(settings))
+    wording = (
+        f"{own} {'template' if own == 1 else 'templates'} of your own in {settings.wording.folder}"
+        if own
+        else "as shipped"
+    )
     click.echo(
-        f"{found or 'built-in defaults'}: no faults. Listeners: {listeners}. Database: {settings.database.location}"
+        f"{found or 'built-in defaults'}: no faults. Listeners: {listeners}. "
+        f"Database: {settings.database.location}. Wording: {wording}."
     )

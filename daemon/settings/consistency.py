@@ -51,6 +51,24 @@ def _listeners_belong(settings: Settings) -> Iterator[Contradiction]:
             yield Contradiction(("listeners", position, "organisation"), "names no organisation", mend)
 
 
+def _invitations_name_organisations(settings: Settings) -> Iterator[Contradiction]:
+    """A slip in a code that keeps people out would let them in: nobody else has it."""
+    codes = [organisation.code for organisation in settings.all_organisations]
+    invitations = settings.invitations
+    named: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [
+        (("excluded_organisations",), invitations.excluded_organisations),
+        *(
+            (("cohorts", place, "organisations"), cohort.organisations)
+            for place, cohort in enumerate(invitations.cohorts)
+        ),
+    ]
+    for path, given in named:
+        for position, code in enumerate(given):
+            if code not in codes:
+                mend = f"Use one of {', '.join(codes)}, or add it under [[organisations]]"
+                yield Contradiction(("invitations", *path, position), "names no organisation", mend)
+
+
 def _listener_names_differ(settings: Settings) -> Iterator[Contradiction]:
     seen: set[str] = set()
     for position, listener in enumerate(settings.listeners):
@@ -124,6 +142,7 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Iterator[Contrad
     (frozenset({"code", "name", "contact"}), _organisations_complete),
     (frozenset({"code"}), _organisations_differ),
     (frozenset({"code", "organisation"}), _listeners_belong),
+    (frozenset({"code", "excluded_organisations", "organisations"}), _invitations_name_organisations),
     (frozenset({"name"}), _listener_names_differ),
     (frozenset({"host", "port"}), _ports_differ),
     (frozenset({"byte_budget", "max_frame_bytes"}), _budgets_hold_a_frame),

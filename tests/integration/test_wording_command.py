@@ -54,6 +54,13 @@ def test_a_broken_template_stops_the_start_and_names_file_line_and_mend(folder: 
     assert "1 faults" in ran.stdout
 
 
+def test_a_folder_that_is_gone_is_seen_before_patients_get_the_shipped_wording(folder: Path) -> None:
+    found = doorstep(folder, "check-config").stdout
+    assert f"Wording: 1 template of your own in {folder / 'wording'}." in found
+    (folder / "wording").rename(folder / "unmounted")
+    assert "Wording: as shipped." in doorstep(folder, "check-config").stdout
+
+
 def test_a_folder_that_was_named_must_be_there(folder: Path) -> None:
     (folder / "doorstep.toml").write_text("[wording]\nfolder = 'nowhere'\n", "utf-8")
     ran = doorstep(folder, "check-config")

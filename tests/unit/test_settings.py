@@ -273,6 +273,8 @@ class TestContradictions:
             ("[[listeners]]\nport=8080\nhost='0.0.0.0'", "api.port"),
             ("[api]\nport = 8081", "join.port"),
             ("[[listeners]]\norganisation='RX2'", "listeners.0.organisation"),
+            ("[invitations]\nexcluded_organisations=['RX1', 'RX2']", "invitations.excluded_organisations.1"),
+            ("[[invitations.cohorts]]\norganisations=['rx1']", "invitations.cohorts.0.organisations.0"),
             ("[[organisations]]\ncode='RX1'\nname='B'\ncontact='1'", "organisations.0.code"),
             ("[[organisations]]\ncode='RX2'\nname='B'", "organisations.0.contact"),
             ("[[listeners]]\nbyte_budget=2048", "listeners.0.byte_budget"),
