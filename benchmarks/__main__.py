@@ -15,6 +15,7 @@ from benchmarks import (
     dispatch,
     durable_ingest,
     faked_providers,
+    fhir_operations,
     find_eligible,
     fsync_rate,
     issue_invitations,
@@ -41,6 +42,7 @@ BENCHMARKS: Final[dict[str, Callable[[Workbench], Table]]] = {
     "faked_providers": faked_providers.run,
     "letter_batch": letter_batch.run,
     "wrong_answers": wrong_answers.run,
+    "fhir_operations": fhir_operations.run,
 }
 
 _WIDTH: Final = 210
