@@ -124,6 +124,7 @@ class Dispatch:
             senders=self._senders,
             answers=self._answers,
             last_look=self._last_look,
+            left_alone=self._left_alone,
             throttle=self._throttle,
             elapsed=elapsed,
         )
@@ -148,7 +149,7 @@ class Dispatch:
 
         if self._left_alone.left:
             return report
-        while not ending() and (looked_at := self._settle(self._may_begin(ending))):
+        while not ending() and not self._left_alone.left and (looked_at := self._settle(self._may_begin(ending))):
             report.settled += looked_at
         while not ending() and (self._batch(report, ending) or self._rested(ending)):
             pass

@@ -33,6 +33,7 @@ from invites.eligibility import Reason
 from invites.gate import Gate
 from invites.invitation import EntryEvent, EntryState
 from invites.last_look import LastLook
+from invites.left_alone import LeftAlone
 from invites.options import InviteOptions, Lane
 from invites.outbox import REQUEST, Move, OutboxEntry, Start
 from invites.prepare import Cleared, Dropped, Prepare, decode_request
@@ -72,6 +73,7 @@ class Settle:
         senders: Senders,
         answers: AnswersKept,
         last_look: Callable[[Mapping[int, int], float], LastLook],
+        left_alone: LeftAlone,
         throttle: Throttle,
         elapsed: Callable[[], float],
     ) -> None:
@@ -82,6 +84,7 @@ class Settle:
         self._senders = senders
         self._answers = answers
         self._last_look = last_look
+        self._left_alone = left_alone
         self._elapsed = elapsed
         self._gate = Gate(options)
         self._throttle = throttle
@@ -162,7 +165,7 @@ class Settle:
         marked_at = self._elapsed()
         begun = self._mark(repeats)
         look = self._last_look({each.entry.id: each.version for each in begun}, marked_at)
-        send = self._lane.provider.send
+        send = partial(self._left_alone.send, self._lane.provider.send)
         calls = [
             Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request), look.before(each.entry))
             for each in begun

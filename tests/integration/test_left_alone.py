@@ -89,3 +89,22 @@ def test_what_is_unknown_waits_as_well(house: House) -> None:
     assert (lane.run().settled, provider.searched) == (0, [])
     clock.later(LONGEST)
     assert lane.run().settled == 1
+
+
+def test_repeats_are_not_sent_into_the_silence_either(house: House) -> None:
+    queued(house, 20)
+    clock, provider = Clock(house), ScriptedProvider(Settlement.DEDUPLICATES)
+    provider.outcome = Unknown("timeout")
+    lane = house.lane(provider, elapsed=clock)
+    assert lane.run().outcomes == Counter(unknown=20)
+    clock.later(timedelta(minutes=5))
+    provider.outcome, provider.script = Accepted("theirs"), [NotSent("busy", HALF)]
+    assert lane.run().settled == 20
+    assert len(provider.sent) == 21
+    clock.later(HALF - timedelta(seconds=1))
+    lane.run()
+    assert len(provider.sent) == 21
+    clock.later(timedelta(minutes=5))
+    lane.run()
+    assert (len(provider.sent), len({request.reference for request in provider.sent})) == (41, 20)
+    assert {row["state"] for row in house.rows("outbox")} == {"accepted"}
