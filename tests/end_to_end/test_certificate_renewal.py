@@ -42,7 +42,8 @@ def test_a_renewed_certificate_is_taken_up(tmp_path: Path, *, by_signal: bool) -
         with Wire(port, tls=context) as old:
             assert msa(old.exchange(a28(1)))[0] == "AA"
             assert expires(daemon) < now + timedelta(days=2)
-            assert events(daemon, "certificate_ends_soon")[0]["count"] == 1
+            (soon,) = eventually(lambda: events(daemon, "certificate_ends_soon"), "the warning")
+            assert soon["count"] == 1
             server.key.write_bytes(b"half a")
             eventually(lambda: events(daemon, "certificate_not_taken_up"), "the complaint")
             assert _subject_of(port, context)

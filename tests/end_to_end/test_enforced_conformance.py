@@ -12,16 +12,19 @@ from tests.support.patience import eventually
 LISTENER = {"name": "pas", "host": "127.0.0.1", "port": 0, "validation": "enforce"}
 
 
+def found(daemon: DaemonProcess) -> dict[tuple[str, str], int]:
+    return {(one["rule"], one["place"]): one["count"] for one in daemon.json("findings", "--sender", "PAS/RX1")}
+
+
 def test_what_is_refused_is_in_the_sender_s_report(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, changes={"listeners": [LISTENER]}) as daemon:
         with daemon.wire() as wire:
             assert [msa(wire.exchange(message))[0] for message in (good(1), bad(2), bad(3))] == ["AA", "AE", "AE"]
-        eventually(lambda: daemon.json("findings"), "the report")
-        found = {(one["rule"], one["place"]): one["count"] for one in daemon.json("findings", "--sender", "PAS/RX1")}
-        assert found == {("missing_required", "PV1"): 2, ("not_in_table", "PID-8"): 2}
+        expected = {("missing_required", "PV1"): 2, ("not_in_table", "PID-8"): 2}
+        eventually(lambda: found(daemon) == expected, "the report of both")
         assert "PID-8" in daemon.doorstep("findings").stdout
         assert daemon.json("findings", "--sender", "X/Y") == []
-        assert "doorstep_conformance_faulty 2.0" in daemon.get("/metrics").text
+        eventually(lambda: "doorstep_conformance_faulty 2.0" in daemon.get("/metrics").text, "the gauge")
         assert daemon.terminate() == 0
 
 

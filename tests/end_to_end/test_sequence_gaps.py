@@ -20,7 +20,7 @@ def test_gaps_are_counted_and_shown_and_everything_is_applied(tmp_path: Path) ->
             for message in (numbered(1), numbered(2), numbered(5), numbered(2), numbered(7, "LAB"), a28(9, sender="X")):
                 assert msa(wire.exchange(message))[0] == "AA"
         assert 'doorstep_sequence_gaps_total{listener="pas"} 1.0' in daemon.get("/metrics").text
-        (line,) = [line for line in daemon.logs if line.get("event") == "sequence_gap"]
+        (line,) = eventually(lambda: [each for each in daemon.logs if each.get("event") == "sequence_gap"], "the line")
         assert (line["sender"], line["count"]) == ("PAS/RX1", 2)
         assert daemon.terminate() == 0
         daemon.start()

@@ -146,6 +146,7 @@ def test_the_gate_outlives_what_is_raised_in_it(
         assert listening.hospital.find("2") is None
         assert listening.quarantine == ["internal error"]
         assert listening.told.errors == [fault]
+        eventually(lambda: len(listening.told.settled) == 4, "the commits to be told of")
         assert [one.arrival.checked for one in listening.told.settled] == [(), (Finding("not_checked"),), (), ()]
 
 
@@ -161,6 +162,7 @@ def test_what_could_not_be_handed_on_is_answered_all_the_same(sqlite_url: str, m
         monkeypatch.setattr(listening.ingest, "submit", failing)
         wire.send(good(1), good(2))
         assert {msa(wire.receive())[:2] for _ in range(2)} >= {("AE", "G1")}
+        eventually(lambda: listening.told.errors, "the fault to be told of")
         assert [type(error) for error in listening.told.errors] == [MemoryError]
         assert msa(wire.exchange(good(3)))[0] == "AA"
 

@@ -82,6 +82,7 @@ def test_junk_between_frames_is_kept_with_its_place_and_never_answered(listening
     assert (kept["reason"], kept["stream_offset"], kept["state"]) == ("junk: between_frames", len(first), "waiting")
     entry = next(row for row in listening.rows("journal") if row["id"] == kept["journal_id"])
     assert entry["answer"] == ""
+    eventually(lambda: len(listening.told.settled) == 3, "the commits to be told of")
     assert [done.answer for done in listening.told.settled if done.journal_id == entry["id"]] == [b""]
     with listening.hospital.database.read() as connection:
         assert listening.hospital._stores.journal.raw(connection, entry["id"]) == b"GET / HTTP/1.1"
@@ -151,7 +152,7 @@ def test_a_client_that_leaves_before_its_answer_and_resends_is_applied_once(list
         wire.reset()
         eventually(lambda: listening.told.counts["connections"] == 0, "the end of the connection")
     eventually(lambda: listening.outcomes == ["applied"], "the commit")
-    (first,) = listening.told.settled
+    (first,) = eventually(lambda: listening.told.settled, "the commit to be told of")
     with listening.wire() as again:
         assert encode(again.exchange(message)) == first.answer
     (after,) = listening.rows("journal")
