@@ -306,8 +306,8 @@ def test_a_repeat_that_was_not_begun_gives_back_no_place_that_it_never_took(make
     provider.script = [TimeoutError("lost"), TimeoutError("lost")]
     house.lane(provider).run()
     house.later(timedelta(minutes=10))
-    # Asked whether to leave the provider alone, then when the lease began; half of it is over before a repeat begins.
-    seconds = itertools.chain([0.0, 0.0], itertools.repeat(1000.0))
+    # Asked twice whether to leave the provider alone, then when the lease began; half is over before a repeat begins.
+    seconds = itertools.chain([0.0, 0.0, 0.0], itertools.repeat(1000.0))
     house.lane(provider, elapsed=lambda: next(seconds)).run()
     assert [row["outcome"] for row in house.rows("attempts")].count("not_begun") == 2
     assert {row["channel"]: row["started"] for row in house.rows("tallies")} == {"": 2, SMS: 2}
