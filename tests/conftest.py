@@ -16,12 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Databases, SharedCluster
 
 CAMPAIGN = bool(os.environ.get("DOORSTEP_CAMPAIGN"))
 CLUSTER = pytest.StashKey[SharedCluster]()
 MEETING_PLACE = "doorstep_meeting_place"
+
+# By itself Hypothesis holds each example to 200 ms and draws others at each run: a test would fail for the time that it
+# took on a busy machine, or for what no other run had drawn. A campaign draws anew.
+settings.register_profile(
+    "doorstep", deadline=None, derandomize=not CAMPAIGN, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("doorstep")
 
 
 def pytest_configure(config: pytest.Config) -> None:

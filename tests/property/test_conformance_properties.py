@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hl7_listener.conformance import check
@@ -41,7 +41,7 @@ versions = st.sampled_from(
 )
 marks = st.one_of(st.just("^~\\&"), st.text(alphabet=DELIMITERS + "CNRY_", max_size=6))
 
-quiet = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quiet = settings(max_examples=120)
 
 
 def in_our_words(found: tuple[Finding, ...]) -> None:

@@ -14,7 +14,7 @@ from tests.support.hospital import Hospital
 
 PEOPLE = "ABCD"
 FIELDS = ("names", "birth", "sex", "addresses", "home", "work", "language", "publicity", "protection", "vip", "death")
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 _NAMESPACES = itertools.count()
 """Each feed has people of its own, so that all of them may share one database."""
 

@@ -21,7 +21,7 @@ def _run(chunks: list[bytes], max_frame: int) -> tuple[list[Event], int]:
     return events + decoder.close(), decoder.skipped
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(stream=STREAMS, cuts=st.lists(st.integers(0, 400), max_size=12), max_frame=st.integers(1, 64))
 def test_any_chunking_gives_the_same_events(stream: bytes, cuts: list[int], max_frame: int) -> None:
     whole = _run([stream], max_frame)
@@ -30,7 +30,7 @@ def test_any_chunking_gives_the_same_events(stream: bytes, cuts: list[int], max_
     assert _run([stream[i : i + 1] for i in range(len(stream))], max_frame) == whole
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(stream=STREAMS, max_frame=st.integers(1, 64))
 def test_every_payload_is_where_its_offset_says_and_within_the_cap(stream: bytes, max_frame: int) -> None:
     behind = 0
@@ -43,7 +43,7 @@ def test_every_payload_is_where_its_offset_says_and_within_the_cap(stream: bytes
         behind = event.offset + len(event.payload)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(stream=STREAMS)
 def test_no_byte_is_lost(stream: bytes) -> None:
     events, skipped = _run([stream], 1000)
@@ -94,7 +94,7 @@ def test_no_stream_makes_it_look_at_a_byte_often(kind: str, max_frame: int, chun
     assert Counted.touched <= 4 * len(stream)  # each is searched for FS and for VT, in two states, and copied
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(stream=STREAMS)
 def test_nothing_follows_an_oversize_frame(stream: bytes) -> None:
     events = _run([stream], 5)[0]

@@ -23,7 +23,7 @@ PIECES = st.sampled_from([VT, FS, b"\r", b"\n", b" ", b"A", b"BC", b"\x0bone\x1c
 STREAMS = st.lists(PIECES, max_size=60).map(b"".join)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     stream=STREAMS,
     cuts=st.lists(st.integers(0, 300), max_size=10),
@@ -48,7 +48,7 @@ PAYLOADS = st.one_of(st.binary(max_size=120), st.lists(TOKENS, max_size=30).map(
 OPTIONS = ListenerOptions("pas", "127.0.0.1", 0, "RX1", ZoneInfo("Europe/London"))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(payloads=st.lists(PAYLOADS, max_size=4))
 def test_every_frame_comes_to_something_and_none_is_a_fault_of_ours(payloads: list[bytes]) -> None:
     told = Recorder()

@@ -75,7 +75,7 @@ def _read_back(message: Message, count: int) -> list[list[list[list[str]]]]:
     ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(fields=FIELDS, marks=DELIMITERS)
 @example(fields=[[[[""]]]], marks=Delimiters("§", "¦"))  # in UTF-8 both begin with the same byte
 def test_what_was_built_is_read_back(fields: list[list[list[list[str]]]], marks: Delimiters) -> None:
@@ -91,7 +91,7 @@ def test_what_was_built_is_read_back(fields: list[list[list[list[str]]]], marks:
                 assert segment.text(n, c, s) == text.strip()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(text=TEXT, marks=DELIMITERS)
 def test_escaping_hides_every_delimiter_and_comes_off_again(text: str, marks: Delimiters) -> None:
     written = escape(text, marks)
@@ -120,7 +120,7 @@ def _ask_everything(message: Message) -> None:
                     message.unescape(component)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(start=st.sampled_from([b"", b"MSH|^~\\&|", b"MSH@~&#\\@"]), rest=HOSTILE, text=TEXT)
 def test_any_bytes_are_a_message_or_unreadable_and_get_an_answer(start: bytes, rest: bytes, text: str) -> None:
     try:
@@ -136,7 +136,7 @@ def test_any_bytes_are_a_message_or_unreadable_and_get_an_answer(start: bytes, r
     assert answer.count(b"\r") == 2
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(control_id=st.text(st.characters(exclude_characters="|\r\n", exclude_categories=["Cs"])), text=TEXT)
 def test_the_control_id_comes_back_byte_for_byte(control_id: str, text: str) -> None:
     raw = f"MSH|^~\\&|||||||ADT^A28|{control_id}|P|2.5\r".encode()

@@ -19,7 +19,7 @@ PLACEHOLDERS = st.sampled_from(
 TEMPLATES = st.lists(WORDS | PLACEHOLDERS, min_size=3, max_size=9).map("".join)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TEMPLATES, st.integers(0, 60))
 def test_no_code_and_no_link_straddles_two_parts(template: str, longer: int) -> None:
     own = {"en/invitation/sms.txt": template, "en/invitation/sms.short.txt": template}

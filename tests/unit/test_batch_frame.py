@@ -81,7 +81,7 @@ TOKENS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(tail=st.one_of(st.lists(TOKENS, max_size=60).map(b"".join), st.binary(max_size=200)))
 def test_no_byte_of_a_message_is_lost_and_nothing_raises(tail: bytes) -> None:
     payload = BHS + tail

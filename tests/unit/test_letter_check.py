@@ -105,7 +105,7 @@ def test_an_address_is_held_to_what_machines_sort(lines: tuple[str, ...], code: 
 NAMES = st.text(st.sampled_from("ABCÉŵ mw'-."), min_size=1, max_size=60)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NAMES, NAMES, st.lists(NAMES, min_size=1, max_size=4), NAMES, st.booleans())
 def test_whatever_the_names_a_letter_is_in_its_areas_or_refused(
     family: str,
