@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -196,6 +197,6 @@ def test_the_command_lets_a_daemon_have_its_turn_where_writers_poll(
 ) -> None:
     house.arrive([person(number) for number in range(150)])
     slept: list[float] = []
-    monkeypatch.setattr("daemon.commands.invite.time.sleep", slept.append)
+    monkeypatch.setattr("daemon.commands.invite.time", SimpleNamespace(sleep=slept.append))  # its own alone
     assert invite._invite(cast("bootstrap.House", house), None) == {"sms": 150}
     assert slept == ([invite.PAUSE] * 2 if house.database.dialect == "sqlite" else [])
