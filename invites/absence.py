@@ -18,7 +18,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from invites.channels.channel import NotSent, Unknown
-from invites.finish import Answer
+from invites.finish import Answer, NotBegun
 
 MOST_REMEMBERED: Final = 10_000
 """Attempts that were not found once; of more the oldest is forgotten, and asked for twice again."""
@@ -39,7 +39,7 @@ class Absences:
         outcome = answer.outcome
         if isinstance(outcome, NotSent) and not self._is_old(attempt):
             return replace(answer, outcome=Unknown(f"{outcome.code}_yet"))
-        if not isinstance(outcome, Unknown):
+        if not isinstance(outcome, Unknown | NotBegun):  # a question that was not put has no answer
             self._since.pop(attempt, None)
         return answer
 

@@ -107,6 +107,7 @@ class Dispatch:
         self._ids = ids
         self._elapsed = elapsed
         self._held_back = False
+        self._new_ones_first = False
         self._gate = Gate(options)
         self._last_look = partial(LastLook, database, Brake(database, elapsed), elapsed)
         self._prepare = Prepare(database, records, lane, options)
@@ -149,13 +150,31 @@ class Dispatch:
 
         if self._left_alone.left:
             return report
-        while not ending() and not self._left_alone.left and (looked_at := self._settle(self._may_begin(ending))):
-            report.settled += looked_at
-        while not ending() and (self._batch(report, ending) or self._rested(ending)):
-            pass
+        steps = [self._settle_due, self._send_due]
+        if self._new_ones_first:
+            steps.reverse()
+        self._new_ones_first = False
+        for step in steps:
+            step(report, ending)
         if not ending():
             report.handed_over = self._lane.round_off()
         return report
+
+    def _settle_due(self, report: DispatchReport, ending: Callable[[], bool]) -> None:
+        """Settle all that is due. If that earned a silence, the next run begins with the new ones.
+
+        A provider may want to be left alone about repeats only; those must not keep everybody else from being sent to.
+        """
+        if self._left_alone.left:
+            return
+        while not ending() and not self._left_alone.left and (looked_at := self._settle(self._may_begin(ending))):
+            report.settled += looked_at
+        self._new_ones_first = bool(self._left_alone.left)
+
+    def _send_due(self, report: DispatchReport, ending: Callable[[], bool]) -> None:
+        """Send all that is due, a batch at a time."""
+        while not ending() and (self._batch(report, ending) or self._rested(ending)):
+            pass
 
     def close(self, deadline: float = CLOSING) -> bool:
         """Wait at most ``deadline`` seconds for the calls that are under way; gives whether all ended."""
@@ -175,9 +194,11 @@ class Dispatch:
         marked_at = self._elapsed()
         begun = self._mark(owner, ready, dropped)
         look = self._last_look({each.entry.id: each.version for each in begun}, marked_at)
-        send = partial(self._left_alone.send, self._lane.provider.send)
+        send, call = self._lane.provider.send, self._left_alone.call
         calls = [
-            Call(each.entry, each.entry.attempt + 1, partial(send, each.request), look.before(each.entry))
+            Call(
+                each.entry, each.entry.attempt + 1, partial(call, partial(send, each.request)), look.before(each.entry)
+            )
             for each in begun
         ]
         for group in self._senders.answers(calls, may_begin=may_begin):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from invites.channels.channel import NotSent, Outcome, Request
+from invites.channels.channel import NotSent, Outcome, Unknown
 
 LONGEST: Final = timedelta(minutes=1)
 """The window of the usual limits (Notify's: a minute), and how often one that lasts longer is tried again."""
@@ -37,10 +37,10 @@ class LeftAlone:
         """Whether the last that was heard is that it wanted to be left alone: to be tried with few messages first."""
         return self._wary
 
-    def send(self, send: Callable[[Request], Outcome], request: Request) -> Outcome:
-        """Make the call, and hear whether it asks for silence."""
-        outcome = send(request)
-        wanted = outcome.retry_after if isinstance(outcome, NotSent) else None
+    def call(self, call: Callable[[], Outcome]) -> Outcome:
+        """Make the call, a message or a question, and hear whether the answer asks for silence."""
+        outcome = call()
+        wanted = outcome.retry_after if isinstance(outcome, NotSent | Unknown) else None
         self._wary = bool(wanted)
         if wanted:
             self._until = max(self._until, self._elapsed() + min(wanted, LONGEST).total_seconds())

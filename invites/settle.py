@@ -134,7 +134,8 @@ class Settle:
                 return []
         with self._database.begin() as connection:
             now = self._database.now(connection)
-            most = self._throttle.allowance(connection, self._options.claim_batch, now)
+            wanted = self._options.senders if self._left_alone.wary else self._options.claim_batch
+            most = self._throttle.allowance(connection, wanted, now)
             if not most:
                 return []
             lease = self._options.lease
@@ -149,8 +150,8 @@ class Settle:
 
     def _search(self, entries: list[OutboxEntry], may_begin: Callable[[], bool]) -> None:
         """Ask for each entry whether it arrived. *Not sent* is believed the second time: the entry is queued again."""
-        search = self._lane.provider.search
-        calls = [Call(entry, entry.attempt, partial(search, entry.reference)) for entry in entries]
+        search, call = self._lane.provider.search, self._left_alone.call
+        calls = [Call(entry, entry.attempt, partial(call, partial(search, entry.reference))) for entry in entries]
         for group in self._senders.answers(calls, may_begin=may_begin):
             self._answers.add([self._absences.judged(answer) for answer in group])
 
@@ -165,9 +166,14 @@ class Settle:
         marked_at = self._elapsed()
         begun = self._mark(repeats)
         look = self._last_look({each.entry.id: each.version for each in begun}, marked_at)
-        send = partial(self._left_alone.send, self._lane.provider.send)
+        send, call = self._lane.provider.send, self._left_alone.call
         calls = [
-            Call(each.entry, each.entry.attempt + 1, partial(_repeated, send, each.request), look.before(each.entry))
+            Call(
+                each.entry,
+                each.entry.attempt + 1,
+                partial(_repeated, partial(call, partial(send, each.request))),
+                look.before(each.entry),
+            )
             for each in begun
         ]
         for group in self._senders.answers(calls, may_begin=may_begin):
@@ -237,7 +243,7 @@ def _goes_elsewhere(request: Request, said: Cleared) -> bool:
     return recipient is None or recipient.to != request.to
 
 
-def _repeated(send: Callable[[Request], Outcome], request: Request) -> Outcome:
+def _repeated(send: Callable[[], Outcome]) -> Outcome:
     """Send what may have been sent before. That this repeat failed is no news of the first."""
-    outcome = send(request)
+    outcome = send()
     return Unknown(outcome.code) if isinstance(outcome, NotSent | Refused) else outcome

@@ -65,7 +65,7 @@ def _invitations_name_organisations(settings: Settings) -> Iterator[Contradictio
     for path, given in named:
         for position, code in enumerate(given):
             if code not in codes:
-                mend = f"Use one of {', '.join(codes)}, or add it under [[organisations]]"
+                mend = f"Use one of {', '.join(codes)}, add it under [[organisations]], or take it out"
                 yield Contradiction(("invitations", *path, position), "names no organisation", mend)
 
 

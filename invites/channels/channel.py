@@ -101,9 +101,10 @@ class Refused(Struct, frozen=True):
 
 
 class Unknown(Struct, frozen=True):
-    """The provider may have it. Never sent again before that is settled."""
+    """The provider may have it. Never sent again before that is settled; not asked again before ``retry_after``."""
 
     code: str
+    retry_after: timedelta | None = None
 
 
 Outcome: TypeAlias = Accepted | NotSent | Refused | Unknown

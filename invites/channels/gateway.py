@@ -106,7 +106,11 @@ class Gateway:
         kind = judge(said, {_ACCEPTED: search.found, _NOT_SENT: search.absent})
         if kind == _ACCEPTED:
             return Accepted(self._name(said, reference))
-        return NotSent("gateway_not_found") if kind == _NOT_SENT else Unknown(f"gateway_search_{said.status}")
+        return (
+            NotSent("gateway_not_found")
+            if kind == _NOT_SENT
+            else Unknown(f"gateway_search_{said.status}", _silence(said))
+        )
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -139,7 +143,7 @@ class Gateway:
         if kind == _REFUSED:
             return Refused(code)
         if kind == _NOT_SENT:
-            return NotSent(code, timedelta(seconds=reply.retry_after) if reply.retry_after else None)
+            return NotSent(code, _silence(reply))
         return Unknown(code)
 
     def _name(self, reply: Reply, reference: str) -> str:
@@ -158,6 +162,10 @@ def _values(request: Request, secret: str) -> Mapping[str, str]:
             "secret": secret,
         }
     )
+
+
+def _silence(reply: Reply) -> timedelta | None:
+    return timedelta(seconds=reply.retry_after) if reply.retry_after else None
 
 
 def _settlement(options: GatewayOptions) -> Settlement:

@@ -40,7 +40,7 @@ from invites.channels.channel import (
 )
 from invites.channels.http_call import HttpCaller, HttpOptions
 from invites.channels.http_exchange import Ask, Reply
-from invites.channels.notify_answers import PROVIDER, found, outcome_of, receipt_of
+from invites.channels.notify_answers import PROVIDER, found, outcome_of, receipt_of, silence
 from invites.channels.notify_key import parts_of
 from invites.receipt import Receipt
 from patient_records.model import Masked
@@ -94,8 +94,10 @@ class Notify:
         if not is_reference(reference):
             return NotSent("bad_reference")
         said = self._asked("GET", f"/v2/notifications?{urlencode({'reference': reference})}")
-        if not isinstance(said, Reply) or said.status != 200:  # noqa: PLR2004
-            return Unknown(f"notify_search_{said.status}" if isinstance(said, Reply) else said.code)
+        if not isinstance(said, Reply):
+            return Unknown(said.code)
+        if said.status != 200:  # noqa: PLR2004
+            return Unknown(f"notify_search_{said.status}", silence(said.status, said.retry_after))
         name = found(said.json)
         if name is None:
             return Unknown("notify_answer_unreadable")

@@ -137,13 +137,13 @@ class Smtp:
             text = await _transaction(connection, self._options.sender, request, progress)
         except _Reply as reply:
             connection.refused(reply.code)
-            await self._connections.give_back(connection)
+            self._connections.give_back(connection)
             raise
         except BaseException:
             connection.cut()
             raise
         connection.mails += 1
-        await self._connections.give_back(connection)
+        self._connections.give_back(connection)
         return Accepted(queue_id(text, request.reference))
 
 

@@ -46,6 +46,10 @@ class SmtpOptions(Masked, Struct, frozen=True):
     timeout: float = 25.0
 
 
+_GOODBYE: Final = 5.0
+"""Seconds for which a server is waited for that is told QUIT."""
+
+
 class NotReady(Exception):
     """There is no connection to be had. ``code`` tells why; nothing was sent."""
 
@@ -54,12 +58,24 @@ class NotReady(Exception):
         self.code = code
 
 
+class _Client(aiosmtplib.SMTP):
+    """Closes at once, also where it does so by itself (after QUIT, at a failed connection).
+
+    A close over TLS waits for the peer's goodbye, which one that is silent never says: its socket stayed open.
+    """
+
+    def close(self) -> None:
+        """Close, with nothing more written."""
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+        super().close()
+
+
 class Connection:
     """One session with the server, from after its login to QUIT."""
 
     def __init__(self, client: aiosmtplib.SMTP) -> None:
         self.client = client
-        self._transport = client.transport  # the client forgets its own once it has said QUIT
         self.mails = 0
         self.begun = False
         self.since = 0.0
@@ -83,7 +99,6 @@ class Connection:
 
     def cut(self) -> None:
         """Close it at once, with nothing more written: what has no end yet never gets one."""
-        _cut(self._transport)
         self.client.close()
 
     async def quit(self, patience: float) -> None:
@@ -103,6 +118,7 @@ class Connections:
     def __init__(self, options: SmtpOptions) -> None:
         self._options = options
         self._idle: list[Connection] = []
+        self._goodbyes: set[asyncio.Task[None]] = set()
         self._context: ssl.SSLContext | None = None
         self._greeting = options.greeting or None
         self._reaper: asyncio.TimerHandle | None = None
@@ -116,10 +132,10 @@ class Connections:
             kept.cut()
         return await self._opened()
 
-    async def give_back(self, connection: Connection) -> None:
-        """Keep it for the next mail, or end it if it has done its share."""
+    def give_back(self, connection: Connection) -> None:
+        """Keep it for the next mail, or end it if it has done its share; nobody waits for that end."""
         if not connection.usable:
-            await connection.quit(1.0)
+            self._part_with(connection)
             return
         loop = asyncio.get_running_loop()
         connection.since = loop.time()
@@ -140,9 +156,20 @@ class Connections:
         over = [connection for connection in self._idle if connection.since <= oldest]
         self._idle = [connection for connection in self._idle if connection not in over]
         for connection in over:
-            task = loop.create_task(connection.quit(5.0))
-            task.add_done_callback(_heard)
+            self._part_with(connection)
         self._reaper = loop.call_later(IDLE / 3, self._reap) if self._idle else None
+
+    def _part_with(self, connection: Connection) -> None:
+        """Say goodbye on it, beside whatever else goes on."""
+
+        def said(task: asyncio.Task[None]) -> None:
+            self._goodbyes.discard(task)
+            with contextlib.suppress(asyncio.CancelledError):
+                task.exception()
+
+        task = asyncio.get_running_loop().create_task(connection.quit(_GOODBYE))
+        self._goodbyes.add(task)
+        task.add_done_callback(said)
 
     async def _opened(self) -> Connection:
         client = self._client()
@@ -150,7 +177,6 @@ class Connections:
             await client.connect()
             await _greet(client)
         except BaseException as fault:
-            _cut(client.transport)
             client.close()
             if isinstance(fault, Exception):
                 raise NotReady(_why(fault)) from None
@@ -158,7 +184,7 @@ class Connections:
         self._greeting = client.local_hostname
         return Connection(client)
 
-    def _client(self) -> aiosmtplib.SMTP:
+    def _client(self) -> _Client:
         options = self._options
         encrypted = options.tls != "none"
         if encrypted and self._context is None:
@@ -166,7 +192,7 @@ class Connections:
                 self._context = ssl.create_default_context(cafile=options.ca_file)
             except OSError:  # an SSLError is one
                 raise NotReady("smtp_ca_file_unreadable") from None
-        return aiosmtplib.SMTP(
+        return _Client(
             hostname=options.host,
             port=options.port,
             username=options.username or None,
@@ -179,12 +205,6 @@ class Connections:
         )
 
 
-def _cut(transport: asyncio.BaseTransport | None) -> None:
-    """Close at once. A close over TLS waits for the peer's goodbye, which one that is silent never says."""
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
-
-
 async def _greet(client: aiosmtplib.SMTP) -> None:
     """Say EHLO, if TLS and login have not, to hear what the server can; HELO to one that knows no better."""
     if not client.is_ehlo_or_helo_needed:
@@ -193,11 +213,6 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
         await client.ehlo()
     except SMTPHeloError:
         await client.helo()
-
-
-def _heard(task: asyncio.Task[None]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        task.exception()
 
 
 def _why(fault: Exception) -> str:

@@ -23,7 +23,7 @@ from invites.channels.gateway_rules import (
 from invites.channels.http_exchange import Reply
 from tests.support.fake_street import FakeStreet
 
-HANGS = 0.5
+HANGS = 2.0
 
 
 def sms(reference: str = "ref-1") -> Request:

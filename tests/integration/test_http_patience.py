@@ -18,7 +18,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def talk(monkeypatch: pytest.MonkeyPatch, with_it: Talk, seconds: float = 0.05) -> None:
+def talk(monkeypatch: pytest.MonkeyPatch, with_it: Talk, seconds: float = 1.0) -> None:
     """Open a face with so short a patience, connect, and talk."""
     monkeypatch.setattr(server, "HEAD_SECONDS", seconds)
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from invites.channels.channel import Accepted, NotSent, Settlement, Unknown
+from invites.channels.channel import Accepted, NotSent, Outcome, Request, Settlement, Unknown
 from invites.left_alone import LONGEST
 from invites.options import InviteOptions
 from tests.support.outbox_rows import queued
@@ -107,4 +107,58 @@ def test_repeats_are_not_sent_into_the_silence_either(house: House) -> None:
     clock.later(timedelta(minutes=5))
     lane.run()
     assert (len(provider.sent), len({request.reference for request in provider.sent})) == (41, 20)
+    assert {row["state"] for row in house.rows("outbox")} == {"accepted"}
+
+
+class Grudging(ScriptedProvider):
+    """Takes what is new, and wants to be left alone about what it has had before."""
+
+    def send(self, request: Request) -> Outcome:
+        again = request.reference in {each.reference for each in self.sent}
+        said = super().send(request)
+        return NotSent("key_in_use", LONGEST) if again else said
+
+
+def test_a_provider_that_is_silent_about_repeats_keeps_nobody_new_waiting(house: House) -> None:
+    queued(house, 60)
+    clock, provider = Clock(house), Grudging(Settlement.DEDUPLICATES)
+    provider.outcome = Unknown("timeout")
+    lane = house.lane(provider, elapsed=clock)
+    assert lane.run().outcomes == Counter(unknown=60)
+    provider.outcome = Accepted("theirs")
+    queued(house, 20, first=100)
+    clock.later(timedelta(minutes=5))
+    accepted = 0
+    for _ in range(3):
+        accepted += lane.run().outcomes["accepted"]
+        clock.later(LONGEST)
+    assert accepted == 20
+
+
+def test_a_silence_about_repeats_costs_those_that_were_not_tried_nearly_nothing(house: House) -> None:
+    queued(house, 60)
+    clock, provider = Clock(house), Grudging(Settlement.DEDUPLICATES)
+    provider.outcome = Unknown("timeout")
+    lane = house.lane(provider, elapsed=clock)
+    lane.run()
+    for _ in range(10):
+        clock.later(timedelta(minutes=5))
+        lane.run()
+    outcomes = Counter(row["outcome"] for row in house.rows("attempts"))
+    assert outcomes["not_begun"] < house.options.claim_batch  # the first time, and from then on it is tried with few
+
+
+def test_questions_are_not_put_into_the_silence_either(house: House) -> None:
+    queued(house, 20)
+    clock, provider = Clock(house), ScriptedProvider(Settlement.SEARCHABLE)
+    provider.outcome = Unknown("timeout")
+    lane = house.lane(provider, elapsed=clock)
+    lane.run()
+    clock.later(timedelta(minutes=5))
+    provider.found = Unknown("search_429", HALF)
+    lane.run()
+    assert len(provider.searched) == 1
+    provider.found = Accepted("theirs")
+    clock.later(timedelta(minutes=5))
+    lane.run()
     assert {row["state"] for row in house.rows("outbox")} == {"accepted"}

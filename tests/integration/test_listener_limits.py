@@ -125,7 +125,7 @@ def test_the_deadline_lets_whole_frames_and_quiet_connections_be(sqlite_url: str
 
 
 def test_a_quiet_connection_ends_only_where_an_idle_timeout_is_set(sqlite_url: str) -> None:
-    with Listening(sqlite_url, idle_timeout=timedelta(seconds=0.3)) as listening, listening.wire() as wire:
+    with Listening(sqlite_url, idle_timeout=timedelta(seconds=1)) as listening, listening.wire() as wire:
         assert msa(wire.exchange(a28(1)))[0] == "AA"
         assert wire.remaining() == []
         assert listening.told.counts["limited idle"] == 1

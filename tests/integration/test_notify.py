@@ -15,7 +15,7 @@ from invites.channels.notify_answers import outcome_of, receipt_of
 from invites.receipt import Receipt, ReceiptState
 from tests.support.fake_street import FakeStreet
 
-HANGS = 0.5
+HANGS = 2.0
 NOW = datetime(2026, 3, 4, 15, tzinfo=UTC)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,13 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from daemon.fake_providers.script import Act
+from invites.channels import smtp_connection
 from invites.channels.channel import Accepted, NotSent, Outcome, Refused, Request, Unknown
 from tests.support.certificates import Authority
 from tests.support.mail_server import MailServer
 from tests.support.patience import SAFETY
 
-HANGS = 0.5
+HANGS = 2.0
 """Seconds after which a delivery is given up, where the server is told to be silent."""
 
 
@@ -195,6 +197,40 @@ def test_a_server_that_is_silent_after_its_goodbye_leaves_no_socket_open(
         provider.close()
         closed.set()
     gc.collect()  # a socket that is found open makes this test fail, and not one that runs later
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+def test_a_server_that_is_silent_after_a_wrong_password_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tls: str
+) -> None:
+    closed, mechanisms = threading.Event(), ["LOGIN", "PLAIN"]
+
+    async def no_and_silence(session: SMTP, arg: str) -> None:
+        await session.push("535 5.7.8 no")
+        mechanisms.remove(arg.split(maxsplit=1)[0])
+        assert mechanisms or closed.wait(SAFETY)  # it stands still after the last that it offers
+
+    monkeypatch.setattr(SMTP, "smtp_AUTH", no_and_silence)
+    authority = Authority(tmp_path)
+    context = authority.sign("mail").server_context()
+    with MailServer(tls=tls, context=context, username="doorstep", password="secret") as server:
+        known = {"tls": tls, "ca_file": authority.certificate, "username": "doorstep", "password": "slip"}
+        provider = server.provider(**known)
+        assert provider.send(mail()) == NotSent("smtp_login_535")
+        provider.close()
+        closed.set()
+    gc.collect()
+
+
+def test_a_mail_is_accepted_however_long_the_goodbye_after_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silence(_session: SMTP, _arg: str) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SMTP, "smtp_QUIT", silence)
+    monkeypatch.setattr(smtp_connection, "MOST_MAILS", 1)
+    with MailServer() as server:
+        assert server.provider(timeout=HANGS).send(mail()) == Accepted("smtp-00000001")
 
 
 def test_a_server_without_starttls_gets_no_mail_and_no_password() -> None:

@@ -21,7 +21,7 @@ from web.server import WebFace
 
 async def _echo(request: Request) -> PlainTextResponse:
     try:
-        body = await read_body(request, 100, seconds=0.05)
+        body = await read_body(request, 100, seconds=1.0)
     except BodyTooLarge:
         return PlainTextResponse("too large", 413, headers={"connection": "close"})
     except BodyTooSlow:
@@ -35,8 +35,8 @@ async def _unread(_request: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
-    monkeypatch.setattr(server, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(server, "BODY_SECONDS", 3.0)
     loop = LoopThread("face")
     app = Starlette(routes=[Route("/", _echo, methods=["GET", "POST"]), Route("/unread", _unread)])
 

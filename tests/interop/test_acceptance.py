@@ -123,8 +123,8 @@ def test_a_careless_listener_is_told_that_it_acknowledges_what_it_never_got() ->
 
 def test_promises_cost_the_status_only_if_that_is_asked_for() -> None:
     with python_hl7_server() as port:
-        assert play(port, "--case", "fs-without-cr", "--timeout", "0.5").exit_code == 0
-        strict = play(port, "--case", "fs-without-cr", "--timeout", "0.5", "--strict")
+        assert play(port, "--case", "fs-without-cr", "--timeout", "2").exit_code == 0
+        strict = play(port, "--case", "fs-without-cr", "--timeout", "2", "--strict")
     assert strict.exit_code == 1
     assert "MISS promise fs-without-cr" in strict.stdout
     assert "0 of 1 of doorstep's promises kept" in strict.stdout

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.support.people import House, person
 
 
-def queued(house: House, count: int = 1) -> list[int]:
-    """People with one invitation each in the outbox, by text message."""
-    ids = house.arrive([person(number) for number in range(count)])
+def queued(house: House, count: int = 1, *, first: int = 0) -> list[int]:
+    """People (of the numbers from ``first``) with one invitation each in the outbox, by text message."""
+    ids = house.arrive([person(number) for number in range(first, first + count)])
     assert house.issue.run().total == count
     return ids
 
