@@ -19,7 +19,6 @@ from invites.options import InviteOptions
 from invites.pauses import OPERATOR, THRESHOLD, Pause
 from invites.receipt import Receipt, ReceiptState
 from invites.rhythm import AutomaticPause, CallingHours, Rhythm
-from invites.settle import _Repeat
 from tests.support.accounts import BORN, Registry
 from tests.support.outbox_rows import entry, queued
 from tests.support.people import HOSPITAL, ORGANISATION, House, PlainChannel, ScriptedProvider, person
@@ -298,30 +297,6 @@ def test_wrong_dates_of_birth_pause_the_organisation(make: Make) -> None:
         [found] = pauses.in_force(connection)
     assert (found.organisation, found.channel) == (ORGANISATION, "")
     assert found.reason == "20 of 30 wrong dates of birth today, more than 50 %"
-
-
-def test_a_repeat_that_was_not_begun_gives_back_no_place_that_it_never_took(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house = make(Rhythm(daily_cap=3))
-    queued(house, 2)
-    provider = ScriptedProvider(Settlement.DEDUPLICATES)
-    provider.script = [TimeoutError("lost"), TimeoutError("lost")]
-    house.lane(provider).run()
-    house.later(timedelta(minutes=10))
-    seconds = [0.0]
-    lane = house.lane(provider, elapsed=lambda: seconds[0])
-    mark = lane._settle._mark
-
-    def slowly(repeats: list[_Repeat]) -> list[_Repeat]:
-        """By then half of the lease is over."""
-        seconds[0] = 1000.0
-        return mark(repeats)
-
-    monkeypatch.setattr(lane._settle, "_mark", slowly)
-    lane.run()
-    assert [row["outcome"] for row in house.rows("attempts")].count("not_begun") == 2
-    assert {row["channel"]: row["started"] for row in house.rows("tallies")} == {"": 2, SMS: 2}
 
 
 def test_a_search_waits_for_no_hours_and_no_pause(make: Make) -> None:

@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from invites import outbox
 from invites.channels.channel import SMS, Accepted, NotSent, Refused, Settlement, Unknown
+from invites.options import InviteOptions
+from invites.rhythm import Rhythm
+from invites.settle import _Repeat
 from tests.support.outbox_rows import entry, queued
-from tests.support.people import DEAD, House, ScriptedProvider
+from tests.support.people import DEAD, HOSPITAL, ORGANISATION, House, ScriptedProvider
 
 
 @pytest.fixture
 def house(database_url: str) -> Iterator[House]:
     built = House(database_url)
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def capped(database_url: str) -> Iterator[House]:
+    """A house that sends three messages a day."""
+    zone, rhythm = ZoneInfo("Europe/London"), Rhythm(daily_cap=3)
+    built = House(
+        database_url, InviteOptions({ORGANISATION: HOSPITAL}, "https://join.example", zone=zone, rhythm=rhythm)
+    )
     yield built
     built.close()
 
@@ -164,3 +179,27 @@ def test_an_answer_to_an_attempt_that_was_overtaken_changes_nothing(house: House
     row = entry(house)
     assert (row["state"], row["attempt"]) == ("accepted", 2)
     assert [row["outcome"] for row in house.rows("attempts")] == ["unknown", "accepted"]
+
+
+def test_a_repeat_that_was_not_begun_gives_back_no_place_that_it_never_took(
+    capped: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = capped
+    queued(house, 2)
+    provider = ScriptedProvider(Settlement.DEDUPLICATES)
+    provider.script = [TimeoutError("lost"), TimeoutError("lost")]
+    house.lane(provider).run()
+    house.later(timedelta(minutes=10))
+    seconds = [0.0]
+    lane = house.lane(provider, elapsed=lambda: seconds[0])
+    mark = lane._settle._mark
+
+    def slowly(repeats: list[_Repeat]) -> list[_Repeat]:
+        """By then half of the lease is over."""
+        seconds[0] = 1000.0
+        return mark(repeats)
+
+    monkeypatch.setattr(lane._settle, "_mark", slowly)
+    lane.run()
+    assert [row["outcome"] for row in house.rows("attempts")].count("not_begun") == 2
+    assert {row["channel"]: row["started"] for row in house.rows("tallies")} == {"": 2, SMS: 2}
