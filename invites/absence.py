@@ -21,7 +21,14 @@ from invites.channels.channel import NotSent, Unknown
 from invites.finish import Answer, NotBegun
 
 MOST_REMEMBERED: Final = 10_000
-"""Attempts that were not found once; of more the oldest is forgotten, and asked for twice again."""
+"""Attempts that were not found once; of more, those that come later wait until there is room.
+
+Not the other way round: all are asked about in turns, so the oldest is the one whose second question comes next. To
+forget it for the sake of a new one would have none of them ever believed.
+"""
+
+_FORGOTTEN: Final = 4 * 3600.0
+"""Seconds after which one that is not asked about any more makes room."""
 
 
 class Absences:
@@ -46,7 +53,8 @@ class Absences:
     def _is_old(self, attempt: tuple[int, int]) -> bool:
         """Whether it was not found long enough ago, too; if not, since when is remembered."""
         now = self._elapsed()
-        since = self._since.setdefault(attempt, now)
-        if len(self._since) > MOST_REMEMBERED:
-            del self._since[next(iter(self._since))]
-        return now - since >= self._apart
+        if attempt not in self._since and len(self._since) >= MOST_REMEMBERED:
+            self._since = {one: since for one, since in self._since.items() if now - since < _FORGOTTEN}
+            if len(self._since) >= MOST_REMEMBERED:
+                return False
+        return now - self._since.setdefault(attempt, now) >= self._apart

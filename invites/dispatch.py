@@ -50,6 +50,9 @@ from patient_records.unit_of_work import Database
 CLOSING: Final = 1.0
 """Seconds for which a closing lane waits for its provider: the schedule's deadline for calls in hand is over then."""
 
+LONGEST_SETTLING: Final = timedelta(minutes=1)
+"""For how long batches of unknown entries are begun before new messages have their turn."""
+
 LONGEST_REST: Final = timedelta(seconds=2)
 """How long a lane itself waits for its provider's limit."""
 
@@ -136,11 +139,11 @@ class Dispatch:
         return lambda: self._elapsed() < until
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> DispatchReport:
-        """Settle what is unknown, then send all that is due; ends early, between batches, when stopping.
+        """Settle what is unknown and send what is due; ends early, between batches, when stopping.
 
         What a provider said and could not be written down in an earlier run is written first. A provider that wants to
-        be left alone is asked nothing. Raises StorageUnavailable
-        or StorageConflict; what was claimed by then is free again once its lease lapses.
+        be left alone is asked nothing. Raises StorageUnavailable or StorageConflict; what was claimed by then is free
+        again once its lease lapses.
         """
         report = DispatchReport()
         self._answers.catch_up()
@@ -161,15 +164,22 @@ class Dispatch:
         return report
 
     def _settle_due(self, report: DispatchReport, ending: Callable[[], bool]) -> None:
-        """Settle all that is due. If that earned a silence, the next run begins with the new ones.
+        """Settle what is due, for a while. If that earned a silence, the next run begins with the new ones.
 
-        A provider may want to be left alone about repeats only; those must not keep everybody else from being sent to.
+        Unknown entries must not keep everybody else from being sent to: not where a provider wants to be left alone
+        about repeats only, nor where there are so many that the first is due again before the last was asked about.
         """
         if self._left_alone.left:
             return
-        while not ending() and not self._left_alone.left and (looked_at := self._settle(self._may_begin(ending))):
-            report.settled += looked_at
-        self._new_ones_first = bool(self._left_alone.left)
+        until = self._elapsed() + LONGEST_SETTLING.total_seconds()
+        try:
+            while not (ending() or self._left_alone.left or self._elapsed() > until):
+                looked_at = self._settle(self._may_begin(ending))
+                report.settled += looked_at
+                if not looked_at:
+                    break
+        finally:
+            self._new_ones_first = bool(self._left_alone.left)
 
     def _send_due(self, report: DispatchReport, ending: Callable[[], bool]) -> None:
         """Send all that is due, a batch at a time."""

@@ -85,6 +85,7 @@ class Settle:
         self._answers = answers
         self._last_look = last_look
         self._left_alone = left_alone
+        self._few = False  # the last batch earned a silence: another is tried with few, whatever new ones were answered
         self._elapsed = elapsed
         self._gate = Gate(options)
         self._throttle = throttle
@@ -102,6 +103,7 @@ class Settle:
             self._send_again(mine, may_begin)
         settled = set() if settlement is Settlement.NEITHER else {entry.id for entry in mine}
         self._list_for_a_person([entry.id for entry in entries if entry.id not in settled])
+        self._few = bool(self._left_alone.left)
         self._answers.catch_up()
         return len(entries)
 
@@ -134,7 +136,8 @@ class Settle:
                 return []
         with self._database.begin() as connection:
             now = self._database.now(connection)
-            wanted = self._options.senders if self._left_alone.wary else self._options.claim_batch
+            wary = self._few or self._left_alone.wary
+            wanted = self._options.senders if wary else self._options.claim_batch
             most = self._throttle.allowance(connection, wanted, now)
             if not most:
                 return []

@@ -101,7 +101,10 @@ class Refused(Struct, frozen=True):
 
 
 class Unknown(Struct, frozen=True):
-    """The provider may have it. Never sent again before that is settled; not asked again before ``retry_after``."""
+    """The provider may have it. Never sent again before that is settled.
+
+    ``retry_after`` is how long the provider wants to be left alone by everybody, where it said so.
+    """
 
     code: str
     retry_after: timedelta | None = None

@@ -144,7 +144,7 @@ class Gateway:
             return Refused(code)
         if kind == _NOT_SENT:
             return NotSent(code, _silence(reply))
-        return Unknown(code)
+        return Unknown(code, _silence(reply))
 
     def _name(self, reply: Reply, reference: str) -> str:
         """The supplier's name for the message; ours where it gives none that could be one."""

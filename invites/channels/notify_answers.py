@@ -45,6 +45,7 @@ _STATES: Final[Mapping[str, tuple[ReceiptState, bool]]] = {
 """``received`` is a letter that was printed and posted."""
 
 _TOO_MANY: Final = 429
+_UNAVAILABLE: Final = 503
 _LETTER: Final = "letter"
 _PRINTERS_FAULT: Final = "permanent-failure"
 """Of a letter it says that it could not be printed, which is no fault of the address."""
@@ -58,7 +59,7 @@ def outcome_of(status: int, body: Any, now: datetime, retry_after: int | None = 
     kind, message = _error(body)
     code = f"notify_{status}" + (f"_{_snake(kind)}" if kind else "")
     if status >= 500 or status < 400:  # noqa: PLR2004
-        return Unknown(code)
+        return Unknown(code, silence(status, retry_after))
     if status == _TOO_MANY:
         return NotSent(code, _until_tomorrow(now) if kind == _DAILY else silence(status, retry_after))
     if status == 400 and kind == "ValidationError" and message.startswith(_OF_THE_RECIPIENT):  # noqa: PLR2004
@@ -68,9 +69,9 @@ def outcome_of(status: int, body: Any, now: datetime, retry_after: int | None = 
 
 def silence(status: int, retry_after: int | None) -> timedelta | None:
     """How long Notify is to be left alone after an answer of that status; None for one that asks for nothing."""
-    if status != _TOO_MANY:
-        return None
-    return timedelta(seconds=retry_after) if retry_after else RATE_WINDOW
+    if retry_after and status in {_TOO_MANY, _UNAVAILABLE}:
+        return timedelta(seconds=retry_after)
+    return RATE_WINDOW if status == _TOO_MANY else None
 
 
 def found(body: Any) -> str | None:

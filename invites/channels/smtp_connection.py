@@ -74,7 +74,7 @@ class _Client(aiosmtplib.SMTP):
 class Connection:
     """One session with the server, from after its login to QUIT."""
 
-    def __init__(self, client: aiosmtplib.SMTP) -> None:
+    def __init__(self, client: _Client) -> None:
         self.client = client
         self.mails = 0
         self.begun = False

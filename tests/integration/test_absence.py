@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.fake_providers.script import Act, Part, Script
-from invites import outbox
+from invites import absence, outbox
 from invites.absence import Absences
 from invites.channels.channel import Accepted, NotSent, Outcome, Provider, Settlement, Unknown
 from invites.finish import Answer
@@ -123,3 +123,37 @@ def test_only_an_absence_is_doubted_and_what_was_found_is_forgotten(house: House
     assert judged(absences, house, Accepted("theirs")) == Accepted("theirs")
     clock.later(MINUTE)
     assert judged(absences, house, NotSent("not_found")) == Unknown("not_found_yet")
+
+
+def not_found(absences: Absences, house: House, number: int) -> object:
+    with house.database.read() as connection:
+        [waiting] = outbox.entries_with(connection, table.c.id, [entry(house, number)["id"]])
+    return absences.judged(Answer(waiting, waiting.attempt, NotSent("not_found"))).outcome
+
+
+def test_more_absences_than_are_remembered_are_all_believed_in_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever forgot the oldest for each new one would believe none: all are asked about in turns."""
+    monkeypatch.setattr(absence, "MOST_REMEMBERED", 2)
+    queued(house, 5)
+    clock, waiting = Clock(house), [0, 1, 2, 3, 4]
+    absences = Absences(MINUTE, clock)
+    for _ in range(6):
+        waiting = [number for number in waiting if not_found(absences, house, number) != NotSent("not_found")]
+        clock.later(MINUTE)
+    assert waiting == []
+
+
+def test_those_that_are_asked_about_no_more_make_room(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(absence, "MOST_REMEMBERED", 1)
+    queued(house, 2)
+    clock = Clock(house)
+    absences = Absences(MINUTE, clock)
+    assert not_found(absences, house, 0) == not_found(absences, house, 1) == Unknown("not_found_yet")
+    clock.later(MINUTE)
+    assert not_found(absences, house, 1) == Unknown("not_found_yet")  # it was not remembered
+    clock.later(timedelta(hours=5))
+    assert not_found(absences, house, 1) == Unknown("not_found_yet")
+    clock.later(MINUTE)
+    assert not_found(absences, house, 1) == NotSent("not_found")

@@ -162,3 +162,41 @@ def test_questions_are_not_put_into_the_silence_either(house: House) -> None:
     clock.later(timedelta(minutes=5))
     lane.run()
     assert {row["state"] for row in house.rows("outbox")} == {"accepted"}
+
+
+def test_new_messages_that_are_taken_do_not_hide_the_silence_about_repeats(house: House) -> None:
+    queued(house, 60)
+    clock, provider = Clock(house), Grudging(Settlement.DEDUPLICATES)
+    provider.outcome = Unknown("timeout")
+    lane = house.lane(provider, elapsed=clock)
+    lane.run()
+    provider.outcome = Accepted("theirs")
+    for number in range(8):
+        clock.later(timedelta(minutes=5))
+        queued(house, 1, first=100 + number)
+        lane.run()
+    outcomes = Counter(row["outcome"] for row in house.rows("attempts"))
+    assert outcomes["accepted"] == 8
+    assert outcomes["not_begun"] < house.options.claim_batch
+
+
+def test_questions_without_end_leave_new_messages_their_turn(house: House) -> None:
+    """Each takes so long that the first is due again before the last was put."""
+    queued(house, 30)
+    clock, provider = Clock(house), ScriptedProvider(Settlement.SEARCHABLE)
+    provider.outcome = Unknown("timeout")
+    lane = house.lane(provider, elapsed=clock)
+    lane.run()
+    provider.outcome, provider.found = Accepted("theirs"), Unknown("search_500")
+    queued(house, 1, first=100)
+    clock.later(timedelta(minutes=5))
+    search = provider.search
+
+    def slowly(reference: str) -> Outcome:
+        if len(provider.searched) < 300:  # else a lane that asks for ever would not end
+            clock.later(timedelta(seconds=10))
+        return search(reference)
+
+    provider.search = slowly  # type: ignore[method-assign]
+    assert lane.run().outcomes == Counter(accepted=1)
+    assert len(provider.searched) <= 30
