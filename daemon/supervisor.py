@@ -189,8 +189,8 @@ class Supervisor:
         house.metrics.ready.set(1)
         house.metrics.information.labels(version("doorstep")).set(1)
         notify.notify(self._environ, notify.READY, notify.status("serving"))
-        # What lives as long as the process is left out of the collector's rounds from now on: each look through its
-        # 130,000 objects took up to an eighth of a second, in which nothing was read and nothing acknowledged.
+        # What lives as long as the process is left out of the collector's rounds from now on: while it looks through
+        # all of that, nothing is read and nothing acknowledged (benchmarks/README.md).
         gc.collect()
         gc.freeze()
 

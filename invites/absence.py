@@ -28,7 +28,7 @@ forget it for the sake of a new one would have none of them ever believed.
 """
 
 _FORGOTTEN: Final = 4 * 3600.0
-"""Seconds after which one that is not asked about any more makes room."""
+"""Seconds after which one that is not asked about any more makes room: four times the longest wait for a question."""
 
 
 class Absences:

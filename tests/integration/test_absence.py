@@ -11,7 +11,7 @@ from daemon.fake_providers.script import Act, Part, Script
 from invites import absence, outbox
 from invites.absence import Absences
 from invites.channels.channel import Accepted, NotSent, Outcome, Provider, Settlement, Unknown
-from invites.finish import Answer
+from invites.finish import Answer, NotBegun
 from invites.tables import outbox as table
 from tests.support.fake_street import FakeStreet
 from tests.support.outbox_rows import entry, queued
@@ -103,7 +103,7 @@ def test_what_went_out_since_is_asked_for_twice_again(house: House) -> None:
     assert entry(house)["state"] == "unknown"
 
 
-def judged(absences: Absences, house: House, outcome: Outcome) -> object:
+def judged(absences: Absences, house: House, outcome: Outcome | NotBegun) -> object:
     with house.database.read() as connection:
         [waiting] = outbox.entries_with(connection, table.c.id, [entry(house)["id"]])
     return absences.judged(Answer(waiting, waiting.attempt, outcome)).outcome
@@ -117,6 +117,7 @@ def test_only_an_absence_is_doubted_and_what_was_found_is_forgotten(house: House
     clock.later(MINUTE / 2)
     assert judged(absences, house, Unknown("no_answer")) == Unknown("no_answer")
     assert judged(absences, house, NotSent("not_found")) == Unknown("not_found_yet")
+    assert judged(absences, house, NotBegun()) == NotBegun()  # the question was not put: it has no answer
     clock.later(MINUTE / 2)
     assert judged(absences, house, NotSent("not_found")) == NotSent("not_found")
     assert judged(absences, house, NotSent("not_found")) == Unknown("not_found_yet")

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from invites.channels.channel import Accepted, NotSent, Outcome, Request, Settlement, Unknown
+from invites.dispatch import Dispatch
 from invites.left_alone import LONGEST
 from invites.options import InviteOptions
 from tests.support.outbox_rows import queued
@@ -92,13 +93,9 @@ def test_what_is_unknown_waits_as_well(house: House) -> None:
 
 
 def test_repeats_are_not_sent_into_the_silence_either(house: House) -> None:
-    queued(house, 20)
-    clock, provider = Clock(house), ScriptedProvider(Settlement.DEDUPLICATES)
-    provider.outcome = Unknown("timeout")
-    lane = house.lane(provider, elapsed=clock)
-    assert lane.run().outcomes == Counter(unknown=20)
-    clock.later(timedelta(minutes=5))
-    provider.outcome, provider.script = Accepted("theirs"), [NotSent("busy", HALF)]
+    provider = ScriptedProvider(Settlement.DEDUPLICATES)
+    clock, lane = all_unknown(house, provider, 20)
+    provider.script = [NotSent("busy", HALF)]
     assert lane.run().settled == 20
     assert len(provider.sent) == 21
     clock.later(HALF - timedelta(seconds=1))
@@ -108,6 +105,17 @@ def test_repeats_are_not_sent_into_the_silence_either(house: House) -> None:
     lane.run()
     assert (len(provider.sent), len({request.reference for request in provider.sent})) == (41, 20)
     assert {row["state"] for row in house.rows("outbox")} == {"accepted"}
+
+
+def all_unknown(house: House, provider: ScriptedProvider, count: int) -> tuple[Clock, Dispatch]:
+    """So many entries of which nobody knows whether they were sent, due; then what is sent is taken."""
+    queued(house, count)
+    clock, provider.outcome = Clock(house), Unknown("timeout")
+    lane = house.lane(provider, elapsed=clock)
+    assert lane.run().outcomes == Counter(unknown=count)
+    provider.outcome = Accepted("theirs")
+    clock.later(timedelta(minutes=5))
+    return clock, lane
 
 
 class Grudging(ScriptedProvider):
@@ -120,14 +128,8 @@ class Grudging(ScriptedProvider):
 
 
 def test_a_provider_that_is_silent_about_repeats_keeps_nobody_new_waiting(house: House) -> None:
-    queued(house, 60)
-    clock, provider = Clock(house), Grudging(Settlement.DEDUPLICATES)
-    provider.outcome = Unknown("timeout")
-    lane = house.lane(provider, elapsed=clock)
-    assert lane.run().outcomes == Counter(unknown=60)
-    provider.outcome = Accepted("theirs")
+    clock, lane = all_unknown(house, Grudging(Settlement.DEDUPLICATES), 60)
     queued(house, 20, first=100)
-    clock.later(timedelta(minutes=5))
     accepted = 0
     for _ in range(3):
         accepted += lane.run().outcomes["accepted"]
@@ -136,25 +138,17 @@ def test_a_provider_that_is_silent_about_repeats_keeps_nobody_new_waiting(house:
 
 
 def test_a_silence_about_repeats_costs_those_that_were_not_tried_nearly_nothing(house: House) -> None:
-    queued(house, 60)
-    clock, provider = Clock(house), Grudging(Settlement.DEDUPLICATES)
-    provider.outcome = Unknown("timeout")
-    lane = house.lane(provider, elapsed=clock)
-    lane.run()
+    clock, lane = all_unknown(house, Grudging(Settlement.DEDUPLICATES), 60)
     for _ in range(10):
-        clock.later(timedelta(minutes=5))
         lane.run()
+        clock.later(timedelta(minutes=5))
     outcomes = Counter(row["outcome"] for row in house.rows("attempts"))
     assert outcomes["not_begun"] < house.options.claim_batch  # the first time, and from then on it is tried with few
 
 
 def test_questions_are_not_put_into_the_silence_either(house: House) -> None:
-    queued(house, 20)
-    clock, provider = Clock(house), ScriptedProvider(Settlement.SEARCHABLE)
-    provider.outcome = Unknown("timeout")
-    lane = house.lane(provider, elapsed=clock)
-    lane.run()
-    clock.later(timedelta(minutes=5))
+    provider = ScriptedProvider(Settlement.SEARCHABLE)
+    clock, lane = all_unknown(house, provider, 20)
     provider.found = Unknown("search_429", HALF)
     lane.run()
     assert len(provider.searched) == 1
@@ -165,38 +159,31 @@ def test_questions_are_not_put_into_the_silence_either(house: House) -> None:
 
 
 def test_new_messages_that_are_taken_do_not_hide_the_silence_about_repeats(house: House) -> None:
-    queued(house, 60)
-    clock, provider = Clock(house), Grudging(Settlement.DEDUPLICATES)
-    provider.outcome = Unknown("timeout")
-    lane = house.lane(provider, elapsed=clock)
-    lane.run()
-    provider.outcome = Accepted("theirs")
+    clock, lane = all_unknown(house, Grudging(Settlement.DEDUPLICATES), 60)
     for number in range(8):
-        clock.later(timedelta(minutes=5))
         queued(house, 1, first=100 + number)
         lane.run()
+        clock.later(timedelta(minutes=5))
     outcomes = Counter(row["outcome"] for row in house.rows("attempts"))
     assert outcomes["accepted"] == 8
     assert outcomes["not_begun"] < house.options.claim_batch
 
 
+class Slow(ScriptedProvider):
+    """Each question takes ten seconds, and is not answered."""
+
+    clock: Clock
+
+    def search(self, reference: str) -> Outcome:
+        if len(self.searched) < 300:  # else a lane that asks for ever would not end
+            self.clock.later(timedelta(seconds=10))
+        return super().search(reference)
+
+
 def test_questions_without_end_leave_new_messages_their_turn(house: House) -> None:
-    """Each takes so long that the first is due again before the last was put."""
-    queued(house, 30)
-    clock, provider = Clock(house), ScriptedProvider(Settlement.SEARCHABLE)
-    provider.outcome = Unknown("timeout")
-    lane = house.lane(provider, elapsed=clock)
-    lane.run()
-    provider.outcome, provider.found = Accepted("theirs"), Unknown("search_500")
+    """The first is due again before the last was put."""
+    provider = Slow(Settlement.SEARCHABLE)
+    provider.clock, lane = all_unknown(house, provider, 30)
     queued(house, 1, first=100)
-    clock.later(timedelta(minutes=5))
-    search = provider.search
-
-    def slowly(reference: str) -> Outcome:
-        if len(provider.searched) < 300:  # else a lane that asks for ever would not end
-            clock.later(timedelta(seconds=10))
-        return search(reference)
-
-    provider.search = slowly  # type: ignore[method-assign]
     assert lane.run().outcomes == Counter(accepted=1)
     assert len(provider.searched) <= 30

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemon_process import DaemonProcess
+
 SMS = "{{ hospital }} {{ code }} {{ token }}\n{{ link }}"
 
 
@@ -59,6 +61,16 @@ def test_a_folder_that_is_gone_is_seen_before_patients_get_the_shipped_wording(f
     assert f"Wording: 1 template of your own in {folder / 'wording'}." in found
     (folder / "wording").rename(folder / "unmounted")
     assert "Wording: as shipped." in doorstep(folder, "check-config").stdout
+
+
+def test_the_start_says_how_many_templates_are_the_hospitals_own(tmp_path: Path) -> None:
+    daemon = DaemonProcess(tmp_path)
+    own = daemon.folder / "wording" / "en" / "invitation"
+    own.mkdir(parents=True)
+    (own / "sms.txt").write_text(SMS, "utf-8")
+    with daemon:
+        assert daemon.terminate() == 0
+    assert [line["count"] for line in daemon.logs if line.get("event") == "own_wording"] == [1]
 
 
 def test_a_folder_that_was_named_must_be_there(folder: Path) -> None:
